@@ -1,0 +1,80 @@
+"""The one client under the CLI and the Python API alike. `QueueClient` goes straight to Redis."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.domain.job import Event, Job, JobState, Measurement, WorkerInfo
+from carbonq.domain.plan import Plan, PlanSnapshot
+from carbonq.domain.ports import JobQuery
+from carbonq.domain.quote import Quote
+from carbonq.domain.receipt import Receipt
+from carbonq.domain.spec import JobSpec
+
+
+class JobFile(NamedTuple):
+    """A job file as read: the spec, its bytes as submitted, and the folder it lies in."""
+
+    spec: JobSpec
+    document: bytes
+    folder: str
+
+
+class Submitted(NamedTuple):
+    """`job_id` is the one job's id, or the array's."""
+
+    job_id: str
+    tasks: int
+    new: bool
+    quote: Quote
+
+
+class Explanation(NamedTuple):
+    """Why a job stands where it stands."""
+
+    job: Job
+    quote: Quote | None  # as of now, for a job that waits
+    sentence: str
+
+
+class ZoneInfo(NamedTuple):
+    zone: Zone
+    sources: tuple[str, ...]  # in the order they are asked
+    note: str
+
+
+class Client(Protocol):
+    """Errors: those of `carbonq.domain.errors`, by their meaning. An id may be a unique beginning of one."""
+
+    def now(self) -> datetime: ...
+    def quote(self, file: JobFile) -> Quote: ...
+    def submit(self, file: JobFile, *, job_id: str | None = None, submitter: str = "") -> Submitted:
+        """Raises Infeasible, with the earliest finish, for a deadline that cannot be met."""
+        ...
+
+    def jobs(self, query: JobQuery) -> list[Job]: ...
+    def counts(self) -> dict[JobState, int]: ...
+    def job(self, job_id: str) -> Job: ...
+    def spec(self, job_id: str) -> JobSpec: ...
+    def tasks(self, job_id: str) -> list[Job]:
+        """The job itself, or the tasks of the array of that id."""
+        ...
+
+    def measurements(self, job_id: str) -> list[Measurement]: ...
+    def receipt(self, job_id: str) -> Receipt | None: ...
+    def explain(self, job_id: str) -> Explanation: ...
+    def cancel(self, job_ids: Sequence[str]) -> list[Job]: ...
+    def run_now(self, job_ids: Sequence[str]) -> list[Job]: ...
+    def wait(self, job_ids: Sequence[str], timeout_s: float | None = None) -> Iterator[Job]:
+        """Each job as it ends. Raises TimeoutError."""
+        ...
+
+    def events(self, after: str = "", *, limit: int = 1000, block_s: float = 0.0) -> list[Event]: ...
+    def logs(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]: ...
+    def forecast(self, zone: Zone | None, hours: float) -> Forecast: ...
+    def actual(self, zone: Zone | None, start: datetime, end: datetime) -> IntensitySeries: ...
+    def zones(self) -> list[ZoneInfo]: ...
+    def plan(self) -> tuple[PlanSnapshot, Plan] | None: ...
+    def workers(self) -> list[WorkerInfo]: ...
+    def receipts(self, *, since: datetime | None = None, until: datetime | None = None) -> list[Receipt]: ...

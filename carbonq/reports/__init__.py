@@ -1,0 +1,1 @@
+"""Receipts become tables, JSON, CSV and HTML: pure renderers."""

@@ -1,0 +1,1 @@
+"""Foresees: carbon intensity of the grid, energy and duration of jobs."""

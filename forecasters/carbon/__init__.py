@@ -1,0 +1,1 @@
+"""Carbon intensity: sources, fallback order and forecasts."""

@@ -1,0 +1,1 @@
+"""Energy and duration of a job before it runs."""

@@ -1,0 +1,1 @@
+"""Decides: the queue, the planner, the service and the ledger."""

@@ -1,0 +1,1 @@
+"""Plans: a snapshot of jobs, forecasts and capacity becomes a plan. Pure."""
