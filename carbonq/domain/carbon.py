@@ -102,6 +102,9 @@ class Forecast(Value):
     fetched_at: UtcTime
     grid: SlotGrid
     quantiles: dict[str, tuple[float, ...]] = Field(description='keys such as "0.1", "0.5", "0.9"; g/kWh, one a slot')
+    extended_from: UtcTime | None = Field(
+        default=None, description="from here on it is a typical profile, because the source's own forecast ended"
+    )
 
     @model_validator(mode="after")
     def _covers_its_grid(self) -> "Forecast":
@@ -121,10 +124,14 @@ class Forecast(Value):
         index = self.grid.index(moment)
         return self.median_g_per_kwh[index] if 0 <= index < self.grid.slots else None
 
+    def origin_at(self, moment: datetime) -> Origin:
+        """How the value at `moment` was obtained: beyond the source's own reach it is modelled."""
+        return Origin.MODELLED if self.extended_from is not None and moment >= self.extended_from else self.origin
+
     def series(self) -> IntensitySeries:
         """The median as a series, so that plans and receipts share one arithmetic."""
         readings = tuple(
-            CarbonIntensity(start=start, end=end, intensity_g_per_kwh=value, origin=self.origin)
+            CarbonIntensity(start=start, end=end, intensity_g_per_kwh=value, origin=self.origin_at(start))
             for (start, end), value in zip(self.grid, self.median_g_per_kwh, strict=True)
         )
         return IntensitySeries(
