@@ -1,0 +1,73 @@
+"""Real servers for every test that needs the queue: the wheel's Valkey, and Debian's Redis 7 where it is installed."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from carbonq.scheduler.queue.server import MIN_VERSION, EmbeddedServer, server_version, wheel_binaries
+
+
+class KillableServer(EmbeddedServer):
+    """A server that a test may treat badly. `start` after `kill` brings the same data up again."""
+
+    def kill(self) -> None:
+        """kill -9, as the kernel's OOM killer would; returns once nothing answers any more."""
+        os.kill(self.pid, signal.SIGKILL)
+        while self.is_running():
+            time.sleep(0.001)
+
+
+def _binary(kind: str) -> Path:
+    found = wheel_binaries()[0] if kind == "valkey" and wheel_binaries() else shutil.which("redis-server")
+    if not found or (kind == "valkey" and not wheel_binaries()):
+        pytest.skip(f"no {kind} server on this machine")
+    if (server_version(Path(found)) or 0) < MIN_VERSION:
+        pytest.skip(f"{found} is older than version {MIN_VERSION}")
+    return Path(found)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path leaves room for a socket's name (unix(7): 108 bytes)."""
+    with tempfile.TemporaryDirectory(prefix="cq-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A real server with an AOF, shared by the session's tests."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cq-", dir="/tmp") as folder,
+        EmbeddedServer(
+            Path(folder, "data"), socket=Path(folder, "s", "redis.sock"), binary=_binary(request.param)
+        ) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def redis_url(server: EmbeddedServer) -> str:
+    """The URL of a server that holds nothing."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def fresh_server(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[KillableServer]:
+    """A server of this test's own, to kill, stop and restart."""
+    running = KillableServer(
+        short_folder / "data", socket=short_folder / "s" / "redis.sock", binary=_binary(request.param)
+    )
+    running.start()
+    yield running
+    if not running.is_running():  # a test may leave it dead
+        running.start()
+    running.stop()
