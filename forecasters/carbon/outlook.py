@@ -1,0 +1,225 @@
+"""What is known of a zone's intensity, from the best source that answers: never nothing, and never without saying how.
+
+Forecast: the first source in the user's order that answers sensibly; if one of them failed, the last good forecast as far as
+it still reaches; then the typical profile; for a zone that nothing knows, the world's average. A forecast that ends too early
+is extended with the typical profile, shifted to its level, and says from where (`Forecast.extended_from`).
+
+Past: measured readings of one source, never a mixture of providers, whose levels differ.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.errors import CarbonqError, NotFound, SourceNonsense
+from carbonq.domain.ports import IntensitySource
+from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
+from carbonq.forecasters.carbon.readings import checked_intensity
+from carbonq.forecasters.carbon.sources.typical import TypicalSource
+from carbonq.forecasters.carbon.sources.world import WorldAverage
+
+Answer = TypeVar("Answer")
+
+LEVEL_SPAN = timedelta(days=1)
+"""An extension takes its level from this last part of the forecast: a whole day, so that night meets night."""
+
+
+class SourceProblem(NamedTuple):
+    """Why a source was passed over. NotFound where it just does not know the zone."""
+
+    source: str
+    error: Exception
+
+    @property
+    def is_failure(self) -> bool:
+        return not isinstance(self.error, NotFound)
+
+    def __str__(self) -> str:
+        what = self.error.what if isinstance(self.error, CarbonqError) else f"{type(self.error).__name__}: {self.error}"
+        return f"{self.source}: {what}"
+
+
+class Foreseen(NamedTuple):
+    forecast: Forecast
+    problems: tuple[SourceProblem, ...]
+
+
+class Observed(NamedTuple):
+    series: IntensitySeries
+    problems: tuple[SourceProblem, ...]
+
+
+class Catalogue(NamedTuple):
+    """Which sources list a zone, in the order they are asked."""
+
+    sources: dict[Zone, tuple[str, ...]]
+    problems: tuple[SourceProblem, ...]
+
+
+class Outlook:
+    """The sources in their order, as one source that always answers. `last_good` finds the latest forecast kept of a zone."""
+
+    name = "outlook"
+
+    def __init__(
+        self,
+        sources: Sequence[IntensitySource],
+        *,
+        last_good: Callable[[Zone], Forecast | None] = lambda _zone: None,
+        slot_s: int = DEFAULT_SLOT_S,
+    ) -> None:
+        self._sources, self._last_good, self._slot_s = tuple(sources), last_good, slot_s
+        self._typical, self._world = TypicalSource(slot_s=slot_s), WorldAverage(slot_s=slot_s)
+
+    def zones(self) -> Sequence[Zone]:
+        return tuple(self.catalogue().sources)
+
+    def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        return self.foresee(zone, now, end).forecast
+
+    def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+        return self.observe(zone, start, end).series
+
+    def catalogue(self) -> Catalogue:
+        attempts = _Attempts()
+        sources: dict[Zone, tuple[str, ...]] = {}
+        for source in self._sources:
+            for zone in attempts.ask(source.name, source.zones) or ():
+                sources[zone] = (*sources.get(zone, ()), source.name)
+        return Catalogue(dict(sorted(sources.items())), attempts.problems)
+
+    def foresee(self, zone: Zone, now: datetime, end: datetime) -> Foreseen:
+        """Expected intensity over slots that cover `[now, end)` wholly, and why sources were passed over."""
+        attempts = _Attempts()
+        grid = SlotGrid.covering(now, end, self._slot_s)
+        answer: Forecast | None = None
+        for source in self._sources:
+            answer = attempts.ask(source.name, lambda: _sensible(source.forecast(zone, now, end), zone, grid))  # noqa: B023  # called at once
+            if answer is not None:
+                break
+        if (answer is None or answer.origin is Origin.MODELLED) and attempts.any_failed:
+            kept = attempts.ask("last good forecast", lambda: _still_good(self._last_good(zone), zone, grid))
+            answer = kept or answer
+        if answer is None:
+            answer = self._modelled(zone, now, end, attempts)
+        return Foreseen(self._extended(answer, grid), attempts.problems)
+
+    def observe(self, zone: Zone, start: datetime, end: datetime, *, or_modelled: bool = False) -> Observed:
+        """Past readings within `[start, end)` of the one source that covers most of it.
+
+        A typical profile stands in only if no source is there that may yet publish the past, or if asked for with
+        `or_modelled`. A series without readings says that they are still to come.
+        """
+        attempts = _Attempts()
+        measured: list[IntensitySeries] = []
+        stand_in: IntensitySeries | None = None
+        for source in self._sources:
+            series = attempts.ask(source.name, lambda: source.history(zone, start, end))  # noqa: B023  # called at once
+            if series is None:
+                continue
+            if _is_modelled(series):
+                stand_in = stand_in or series
+                continue
+            measured.append(series)
+            if _covered_s(series, start, end) >= (end - start).total_seconds():
+                break
+        best = max(measured, key=lambda series: _covered_s(series, start, end), default=None)
+        if (best is not None and best.readings) or ((measured or attempts.any_failed) and not or_modelled):
+            return Observed(best or IntensitySeries(zone=zone, source=self.name), attempts.problems)
+        return Observed(stand_in or self._modelled_past(zone, start, end, attempts), attempts.problems)
+
+    def _modelled(self, zone: Zone, now: datetime, end: datetime, attempts: "_Attempts") -> Forecast:
+        typical = attempts.ask(self._typical.name, lambda: self._typical.forecast(zone, now, end))
+        return typical or self._world.forecast(zone, now, end)
+
+    def _modelled_past(self, zone: Zone, start: datetime, end: datetime, attempts: "_Attempts") -> IntensitySeries:
+        typical = attempts.ask(self._typical.name, lambda: self._typical.history(zone, start, end))
+        return typical or self._world.history(zone, start, end)
+
+    def _extended(self, own: Forecast, grid: SlotGrid) -> Forecast:
+        """The forecast, and from its end to the grid's the typical profile at the forecast's level."""
+        if own.grid.slots >= grid.slots:
+            return own
+        since = max(own.grid.start, own.grid.end - LEVEL_SPAN)
+        model = self._modelled(own.zone, since, grid.end, _Attempts())
+        overlap = own.grid.slots - own.grid.index(since)
+        level = _ratio(own.median_g_per_kwh[-overlap:], model.median_g_per_kwh[:overlap])
+        return own.model_copy(
+            update={
+                "model": f"{own.model}, then {model.model}",
+                "extended_from": own.grid.end,
+                "grid": grid,
+                "quantiles": {
+                    name: values + tuple(value * level for value in model.quantiles[name][overlap:])
+                    for name, values in own.quantiles.items()
+                    if name in model.quantiles
+                },
+            }
+        )
+
+
+class _Attempts:
+    """Asks, and keeps what went wrong instead of raising it: a provider's surprise must not hold up a job."""
+
+    def __init__(self) -> None:
+        self.problems: tuple[SourceProblem, ...] = ()
+
+    @property
+    def any_failed(self) -> bool:
+        return any(problem.is_failure for problem in self.problems)
+
+    def ask(self, source: str, question: Callable[[], Answer]) -> Answer | None:
+        try:
+            return question()
+        except Exception as error:  # noqa: BLE001  # whatever a provider's adapter may raise: it is reported, the next is asked
+            self.problems = (*self.problems, SourceProblem(source, error))
+            return None
+
+
+def _sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
+    """The forecast, if it is of this zone and begins where it was asked to. Raises SourceNonsense."""
+    if forecast.zone != zone or forecast.grid.start != grid.start or forecast.grid.slot_s != grid.slot_s:
+        raise SourceNonsense(
+            f"asked for {zone} from {grid.start}, it answers for {forecast.zone} from {forecast.grid.start}"
+        )
+    if grid.slots and not forecast.grid.slots:
+        raise SourceNonsense(f"an empty forecast for {zone}")
+    for values in forecast.quantiles.values():
+        for value in values:
+            checked_intensity(value, forecast.source)
+    return forecast
+
+
+def _still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast | None:
+    """What a kept forecast itself still says about the grid's slots; None where it is over, or was no forecast."""
+    if kept is None or kept.origin is Origin.MODELLED or kept.grid.slot_s != grid.slot_s:
+        return None
+    reach = min(kept.extended_from or kept.grid.end, kept.grid.end, grid.end)
+    first, last = kept.grid.index(grid.start), kept.grid.index(reach)
+    if first < 0 or last <= first:
+        return None
+    cut = {
+        "grid": SlotGrid(start=kept.grid.at(first), slot_s=grid.slot_s, slots=last - first),
+        "quantiles": {name: values[first:last] for name, values in kept.quantiles.items()},
+        "model": kept.model.partition(", then ")[0],
+        "extended_from": None,
+    }
+    return _sensible(kept.model_copy(update=cut), zone, grid)
+
+
+def _ratio(own: Sequence[float], model: Sequence[float]) -> float:
+    """How much higher the forecast lies than the model over the same slots; 1 where a ratio has no meaning."""
+    ours, usual = math.fsum(own), math.fsum(model)
+    return ours / usual if ours > 0 and usual > 0 else 1.0
+
+
+def _is_modelled(series: IntensitySeries) -> bool:
+    return bool(series.readings) and all(reading.origin is Origin.MODELLED for reading in series.readings)
+
+
+def _covered_s(series: IntensitySeries, start: datetime, end: datetime) -> float:
+    return sum(
+        (min(reading.end, end) - max(reading.start, start)).total_seconds() for reading in series.within(start, end)
+    )
