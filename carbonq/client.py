@@ -11,14 +11,7 @@ from carbonq.domain.ports import JobQuery
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobSpec
-
-
-class JobFile(NamedTuple):
-    """A job file as read: the spec, its bytes as submitted, and the folder it lies in."""
-
-    spec: JobSpec
-    document: bytes
-    folder: str
+from carbonq.jobfile import JobFile as JobFile  # noqa: PLC0414  # part of this port's words
 
 
 class Submitted(NamedTuple):

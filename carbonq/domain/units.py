@@ -4,13 +4,18 @@ import re
 
 JOULES_PER_KWH = 3_600_000.0
 
-_DURATION = re.compile(
-    r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
-)
-_SECONDS = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGTP]?i?)B?")
+_NUMBER = r"[0-9]{1,15}(\.[0-9]{1,9})?"
+_SPAN = "".join(f"({_NUMBER}{unit})?" for unit in "wdhms")
+_NOT_ZERO = "(?=.*[1-9])"
+DURATION_PATTERN = f"^{_NOT_ZERO}{_SPAN}$"
+SIZE_PATTERN = f"^{_NOT_ZERO}{_NUMBER} ?([kKMGTP]i?B?|B)$"
+
+_DURATION_PART = re.compile(rf"({_NUMBER})([wdhms])")
+_UNIT_S = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_SIZE = re.compile(rf"(?P<number>{_NUMBER}) ?(?P<prefix>[kKMGTP]?)(?P<binary>i?)B?")
 _POWERS = "kMGTP"
 MAX_DURATION_S = 366 * 86_400.0
+MAX_SIZE_B = 2**60
 
 
 def parse_duration(text: str) -> float:
@@ -18,12 +23,13 @@ def parse_duration(text: str) -> float:
 
     Raises ValueError for anything else, for zero and for more than a year: a bare number has no unit and is refused.
     """
-    match = _DURATION.fullmatch(text.strip()) if text.strip() else None
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration; write it like 2h30m, 45m, 90s or 1d12h")
-    seconds = sum(float(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+    if re.fullmatch(_NUMBER, text):
+        raise ValueError(f'"{text}" has no unit; write it like {text}h, {text}m or {text}s')
+    if not text or not re.fullmatch(_SPAN, text):
+        raise ValueError(f'"{text[:40]}" is no duration; write it like 2h30m, 45m, 90s or 1d12h')
+    seconds = sum(float(part[0]) * _UNIT_S[part[-1]] for part in _DURATION_PART.findall(text))
     if not 0 < seconds <= MAX_DURATION_S:
-        raise ValueError(f"{text!r} must be more than zero and at most 366d")
+        raise ValueError(f'"{text}" is out of range; give more than zero and at most 366d')
     return seconds
 
 
@@ -40,16 +46,17 @@ def format_duration(seconds: float) -> str:
 
 def parse_size(text: str) -> int:
     """Bytes in a size like `16GiB`, `512MB` or `80G`: decimal without the `i`, binary with it. Raises ValueError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or match[2] == "i":
-        raise ValueError(f"{text!r} is not a size; write it like 16GiB, 512MB or 80G")
-    number, prefix = float(match[1]), match[2]
-    base = 1024 if prefix.endswith("i") else 1000
-    exponent = _POWERS.index(prefix[0].replace("K", "k")) + 1 if prefix else 0
-    size: int = round(number * float(base**exponent))
-    if not 0 < size < 2**60:
-        raise ValueError(f"{text!r} must be more than zero and below 1 EiB")
-    return size
+    if re.fullmatch(_NUMBER, text):
+        raise ValueError(f'"{text}" has no unit; write it like {text}GiB or {text}MB')
+    match = _SIZE.fullmatch(text)
+    if match is None or (match["binary"] and not match["prefix"]):
+        raise ValueError(f'"{text[:40]}" is no size; write it like 16GiB, 512MB or 80G')
+    base = 1024 if match["binary"] else 1000
+    exponent = _POWERS.index(match["prefix"].replace("K", "k")) + 1 if match["prefix"] else 0
+    size_b: int = round(float(match["number"]) * float(base**exponent))
+    if not 0 < size_b < MAX_SIZE_B:
+        raise ValueError(f'"{text}" is out of range; give at least 1B and less than 1 EiB')
+    return size_b
 
 
 def format_size(size_b: int) -> str:
