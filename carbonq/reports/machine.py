@@ -1,0 +1,111 @@
+"""Reports for programs: JSON with everything in it, and CSV with one receipt a row. Base units, UTC."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from carbonq.domain.energy import Component, Provenance
+from carbonq.domain.receipt import Receipt
+from carbonq.domain.time import iso
+from carbonq.reports.report import Report
+from carbonq.reports.summary import avoided_g, baseline_g, combined_uncertainty_rel
+
+SCHEMA_VERSION = 1
+
+
+def render_json(report: Report) -> str:
+    """`{schema_version, title, issued_at, by, period, total, groups, methods, sources, …, receipts}`; unknown is null."""
+    summary = report.summary.model_dump(mode="json")
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "title": report.title,
+        "issued_at": iso(report.issued_at),
+        **summary,
+        "sources": _dumped(report.sources),
+        "forecasts": _dumped(report.forecast_sources),
+        "notes": _dumped(report.remarks),
+        "assumptions": report.assumptions,
+        "receipts": _dumped(report.receipts),
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _dumped(values: Any) -> list[Any]:
+    return [value.model_dump(mode="json") for value in values]
+
+
+def render_csv(report: Report) -> str:
+    """A header and one row a receipt. An empty cell is unknown; text that a spreadsheet would run as a formula is not."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value(receipt)) for value in COLUMNS.values()] for receipt in report.receipts)
+    return out.getvalue()
+
+
+def _component_j(component: Component) -> Callable[[Receipt], float | None]:
+    def energy_j(receipt: Receipt) -> float | None:
+        known = [r.energy_j for r in receipt.readings if r.component is component and r.energy_j is not None]
+        return sum(known) if known else None
+
+    return energy_j
+
+
+def _provenance(receipt: Receipt) -> str:
+    """`measured`, `modelled+unknown`, …: how the parts of its energy are known, surest first."""
+    found = {reading.provenance for reading in receipt.readings} or {Provenance.UNKNOWN}
+    return "+".join(each for each in Provenance if each in found)
+
+
+COLUMNS: dict[str, Callable[[Receipt], object]] = {
+    "job_id": lambda r: r.job_id,
+    "name": lambda r: r.name,
+    "project": lambda r: r.project,
+    "labels": lambda r: json.dumps(r.labels) if r.labels else "",
+    "state": lambda r: r.state.value,
+    "zone": lambda r: r.zone,
+    "pool": lambda r: r.pool,
+    "submitted_at": lambda r: iso(r.submitted_at),
+    "started_at": lambda r: r.started_at and iso(r.started_at),
+    "finished_at": lambda r: iso(r.finished_at),
+    "deadline": lambda r: iso(r.deadline),
+    "deadline_met": lambda r: r.deadline_met,
+    "delay_s": lambda r: r.delay_s,
+    "duration_s": lambda r: r.duration_s,
+    "attempts": lambda r: r.attempts,
+    "energy_j": lambda r: r.energy_j,
+    "energy_uncertainty_rel": lambda r: combined_uncertainty_rel(r.readings),
+    "energy_provenance": _provenance,
+    "gpu_energy_j": _component_j(Component.GPU),
+    "cpu_energy_j": _component_j(Component.CPU),
+    "dram_energy_j": _component_j(Component.DRAM),
+    "overhead_energy_j": lambda r: r.overhead_energy_j,
+    "emissions_g": lambda r: r.emissions_g,
+    "baseline_start": lambda r: r.baseline and iso(r.baseline.start),
+    "baseline_g": baseline_g,
+    "avoided_g": avoided_g,
+    "forecast_avoided_g": lambda r: r.forecast_avoided_g,
+    "intensity_source": lambda r: r.intensity_source,
+    "intensity_origins": lambda r: "+".join(r.intensity_origins),
+    "attribution": lambda r: r.attribution,
+    "status": lambda r: r.status.value,
+    "revision": lambda r: r.revision,
+    "issued_at": lambda r: iso(r.issued_at),
+    "notes": lambda r: "; ".join(r.notes),
+}
+"""What each column of the CSV holds: the names carry the units."""
+
+_RUNS_AS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def _cell(value: object) -> object:
+    """The value as CSV holds it. Text that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.lstrip(" ").startswith(_RUNS_AS_FORMULA):
+        return "'" + value
+    return value

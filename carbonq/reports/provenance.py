@@ -1,0 +1,140 @@
+"""Where a report's numbers come from: sources, their age, remarks, and what is assumed. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, Zone
+from carbonq.domain.receipt import Receipt
+from carbonq.domain.value import UtcTime, Value
+from carbonq.reports.summary import Tally
+
+MADE_UP = frozenset({Origin.REPLAYED, Origin.MODELLED})
+"""Origins that say nothing about what the grid did on that very day."""
+
+
+class IntensityUse(Value):
+    """One source of the intensity that receipts were reckoned with."""
+
+    zone: Zone
+    source: str
+    signal: SignalKind | None = Field(description="None where only the receipts tell of it")
+    origins: tuple[Origin, ...]
+    attribution: str
+    jobs: int
+
+
+class ForecastUse(Value):
+    """A forecast that is shown beside what came."""
+
+    zone: Zone
+    source: str
+    model: str
+    origin: Origin
+    issued_at: UtcTime
+    fetched_at: UtcTime
+    age_s: float = Field(description="from its issue to the report's")
+    attribution: str
+
+
+class Remark(Value):
+    """A note, and how many jobs it is about; 0 for one about the whole report."""
+
+    text: str
+    jobs: int
+
+
+def intensity_uses(receipts: Iterable[Receipt], series: Sequence[IntensitySeries]) -> tuple[IntensityUse, ...]:
+    """The sources that receipts name, with the signal of the series of that zone and source."""
+    signals = {(one.zone, one.source): one.signal for one in series}
+    attributions = {(one.zone, one.source): one.attribution for one in series}
+    jobs = Counter[tuple[Zone, str]]()
+    origins: dict[tuple[Zone, str], set[Origin]] = defaultdict(set)
+    for receipt in receipts:
+        key = receipt.zone, receipt.intensity_source
+        jobs[key] += 1
+        origins[key].update(receipt.intensity_origins)
+        if receipt.attribution:
+            attributions[key] = receipt.attribution
+    return tuple(
+        IntensityUse(
+            zone=zone,
+            source=source,
+            signal=signals.get((zone, source)),
+            origins=tuple(origin for origin in Origin if origin in origins[zone, source]),
+            attribution=attributions.get((zone, source), ""),
+            jobs=jobs[zone, source],
+        )
+        for zone, source in sorted(jobs)
+    )
+
+
+def forecast_uses(forecasts: Iterable[Forecast], issued_at: datetime) -> tuple[ForecastUse, ...]:
+    return tuple(
+        ForecastUse(
+            zone=one.zone,
+            source=one.source,
+            model=one.model,
+            origin=one.origin,
+            issued_at=one.issued_at,
+            fetched_at=one.fetched_at,
+            age_s=(issued_at - one.issued_at).total_seconds(),
+            attribution=one.attribution,
+        )
+        for one in sorted(forecasts, key=lambda one: (one.zone, one.issued_at))
+    )
+
+
+def remarks(notes: Sequence[str], receipts: Iterable[Receipt]) -> tuple[Remark, ...]:
+    """The report's own notes, then each different note of the receipts once, most frequent first."""
+    said = Counter(note for receipt in receipts for note in dict.fromkeys(receipt.notes))
+    about_jobs = sorted(said.items(), key=lambda item: (-item[1], item[0]))
+    return (
+        *(Remark(text=note, jobs=0) for note in dict.fromkeys(notes)),
+        *(Remark(text=note, jobs=jobs) for note, jobs in about_jobs if note not in notes),
+    )
+
+
+def made_up(receipts: Iterable[Receipt]) -> frozenset[Origin]:
+    """Which origins among the receipts' are replayed or modelled."""
+    return MADE_UP.intersection(origin for receipt in receipts for origin in receipt.intensity_origins)
+
+
+def assumptions(total: Tally, signals: Iterable[SignalKind | None]) -> tuple[str, ...]:
+    """What a reader must know before he quotes a number."""
+    said = [
+        (
+            "Avoided = emissions had the job started at once - emissions as it ran. A job that emitted more than it would"
+            " have at once counts with its negative number; nothing is clipped."
+        ),
+        (
+            "At once means: the same job in the same pool with the same power draw, started at its submission or as soon"
+            " as there was room for it."
+        ),
+        "Emissions = energy in each stretch of time x the grid's carbon intensity then (g CO2e per kWh).",
+        "What is unknown is left out of a sum and counted beside it; it is never taken for 0.",
+        (
+            "Energy is that of the components listed here. Cooling, network, storage, a machine's idle draw and its"
+            " manufacture are not in it unless a note says so."
+        ),
+        (
+            "The uncertainty of energy is one standard deviation: errors of one method add up, those of different"
+            " methods combine as the root of the sum of squares. The uncertainty of the intensity is not in it."
+        ),
+    ]
+    kinds = {kind for kind in signals if kind is not None}
+    if SignalKind.AVERAGE in kinds:
+        said.append(
+            "The average intensity shares the grid's emissions out over its whole output. It does not say which power"
+            " plant answered this one load, which a marginal signal tries to."
+        )
+    if SignalKind.MARGINAL in kinds:
+        said.append("A marginal intensity estimates what one more kWh emits; it is a model's answer, never a reading.")
+    if total.overhead_energy_j:
+        said.append(
+            "Energy of attempts that failed or were lost is in the emissions and not in the baseline: a retry makes"
+            " the saving smaller."
+        )
+    return tuple(said)

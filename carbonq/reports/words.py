@@ -1,0 +1,57 @@
+"""The sentences that the terminal and the page share. Pure."""
+
+from carbonq.domain.job import JobState
+from carbonq.reports import format as fmt
+from carbonq.reports.summary import Tally
+
+
+def verdict(total: Tally) -> str:
+    """The one sentence that a report is read for."""
+    if total.avoided_g is None:
+        return "What was avoided is unknown: no job has both its emissions and its baseline."
+    share = "" if total.avoided_rel is None else f" ({fmt.percent(abs(total.avoided_rel))})"
+    what = "more than" if total.avoided_g < 0 else "less than"
+    of = "" if total.compared_jobs == total.jobs else f" (the {total.compared_jobs:,} jobs where both are known)"
+    return (
+        f"{fmt.co2e(total.compared_emissions_g)} emitted, {fmt.co2e(abs(total.avoided_g))}{share} {what} the"
+        f" {fmt.co2e(total.baseline_g)} of starting at once{of}."
+    )
+
+
+def ended(total: Tally) -> str:
+    """`30 jobs (1 failed)`."""
+    others = [f"{number:,} {state}" for state, number in total.states.items() if state is not JobState.SUCCEEDED]
+    return fmt.count(total.jobs, "job") + (f" ({', '.join(others)})" if others else "")
+
+
+def heading_of(by: str) -> str:
+    return fmt.printable(by.removeprefix("label:"))
+
+
+def group_name(name: str | None, by: str) -> str:
+    return fmt.printable(name) if name is not None else f"(no {heading_of(by)})"
+
+
+def deadlines(tally: Tally) -> str:
+    """`29/30`: met of those known."""
+    known = tally.deadlines_met + tally.deadlines_missed
+    return f"{tally.deadlines_met:,}/{known:,}" if known else fmt.UNKNOWN
+
+
+def energy_knowledge(total: Tally) -> str:
+    """`1.20 kWh ± 8 %: 62 % measured, 38 % modelled`."""
+    sure = "" if total.energy_uncertainty_rel is None else f" ± {fmt.percent(total.energy_uncertainty_rel)}"
+    known_j = total.measured_energy_j + total.modelled_energy_j
+    shares = (
+        f": {fmt.percent(total.measured_energy_j / known_j)} measured, {fmt.percent(total.modelled_energy_j / known_j)} modelled"
+        if known_j
+        else ""
+    )
+    return fmt.energy(total.energy_j) + sure + shares
+
+
+def settled(total: Tally) -> str:
+    """`28 settled, 2 provisional until the grid's actual intensity is published`."""
+    done = f"{total.jobs - total.provisional_jobs:,} settled"
+    waiting = f", {total.provisional_jobs:,} provisional until the grid's actual intensity is published"
+    return done + (waiting if total.provisional_jobs else "")
