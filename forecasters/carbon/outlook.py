@@ -103,7 +103,7 @@ class Outlook:
             kept = attempts.ask("last good forecast", lambda: _still_good(self._last_good(zone), zone, grid))
             answer = kept or answer
         if answer is None:
-            answer = self._modelled(zone, now, end, attempts)
+            answer = self._modelled(zone, now, end)
         return Foreseen(self._extended(answer, grid), attempts.problems)
 
     def observe(self, zone: Zone, start: datetime, end: datetime, *, or_modelled: bool = False) -> Observed:
@@ -128,14 +128,14 @@ class Outlook:
         best = max(measured, key=lambda series: _covered_s(series, start, end), default=None)
         if (best is not None and best.readings) or ((measured or attempts.any_failed) and not or_modelled):
             return Observed(best or IntensitySeries(zone=zone, source=self.name), attempts.problems)
-        return Observed(stand_in or self._modelled_past(zone, start, end, attempts), attempts.problems)
+        return Observed(stand_in or self._modelled_past(zone, start, end), attempts.problems)
 
-    def _modelled(self, zone: Zone, now: datetime, end: datetime, attempts: "_Attempts") -> Forecast:
-        typical = attempts.ask(self._typical.name, lambda: self._typical.forecast(zone, now, end))
+    def _modelled(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        typical = _Attempts().ask(self._typical.name, lambda: self._typical.forecast(zone, now, end))
         return typical or self._world.forecast(zone, now, end)
 
-    def _modelled_past(self, zone: Zone, start: datetime, end: datetime, attempts: "_Attempts") -> IntensitySeries:
-        typical = attempts.ask(self._typical.name, lambda: self._typical.history(zone, start, end))
+    def _modelled_past(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+        typical = _Attempts().ask(self._typical.name, lambda: self._typical.history(zone, start, end))
         return typical or self._world.history(zone, start, end)
 
     def _extended(self, own: Forecast, grid: SlotGrid) -> Forecast:
@@ -143,7 +143,7 @@ class Outlook:
         if own.grid.slots >= grid.slots:
             return own
         since = max(own.grid.start, own.grid.end - LEVEL_SPAN)
-        model = self._modelled(own.zone, since, grid.end, _Attempts())
+        model = self._modelled(own.zone, since, grid.end)
         overlap = own.grid.slots - own.grid.index(since)
         level = _ratio(own.median_g_per_kwh[-overlap:], model.median_g_per_kwh[:overlap])
         return own.model_copy(

@@ -1,7 +1,7 @@
 """From rows of numbers to a series, and from a series to a forecast: what every source has in common."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
@@ -47,6 +47,11 @@ def tidy(rows: Iterable[Row], where: str) -> list[Row]:
         if later.start < earlier.end:
             raise SourceNonsense(f"the interval from {later.start} begins before the one before it ends", where=where)
     return ordered
+
+
+def overlapping(rows: Iterable[Row], start: datetime, end: datetime) -> Iterator[Row]:
+    """The rows that overlap `[start, end)`, uncut; none where no time lies between."""
+    return (row for row in rows if row.start < end and row.end > start and start < end)
 
 
 def series_of(zone: Zone, rows: Iterable[Row], origin: Origin, provider: Provider) -> IntensitySeries:

@@ -19,7 +19,15 @@ from typing import BinaryIO, NamedTuple, cast
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
-from carbonq.forecasters.carbon.readings import Provider, Row, checked_intensity, forecast_of, known_stretch, series_of
+from carbonq.forecasters.carbon.readings import (
+    Provider,
+    Row,
+    checked_intensity,
+    forecast_of,
+    known_stretch,
+    overlapping,
+    series_of,
+)
 
 TIME_COLUMN, VALUE_COLUMN, ZONE_COLUMN = "timestamp", "carbon_intensity_gco2_per_kwh", "zone"
 MAX_FILE_B = 64 * 2**20
@@ -50,12 +58,11 @@ class CsvSource:
         return sorted(self._read(self.path))
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
-        rows = (row for row in self._rows(zone) if row.start < end and row.end > start)
-        return series_of(zone, rows, Origin.MEASURED, self._provider)
+        return series_of(zone, overlapping(self._rows(zone), start, end), Origin.MEASURED, self._provider)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         grid = SlotGrid.covering(now, end, self._slot_s)
-        ahead = (row for row in self._rows(zone) if row.start < grid.end and row.end > grid.start)
+        ahead = overlapping(self._rows(zone), grid.start, grid.end)
         median = known_stretch(series_of(zone, ahead, Origin.FORECAST, self._provider), grid)
         if grid.slots and not median:
             raise SourceUnreachable(
@@ -145,7 +152,7 @@ def _unknown(zone: Zone, name: str, known: Iterable[Zone]) -> NotFound:
     return NotFound(f"no zone {zone!r} in {name}", hint=f"it has {', '.join(known) or 'none'}")
 
 
-def _points(rows: csv.DictReader[str], file: Path) -> Iterator[tuple[Zone, datetime, float]]:
+def _points(rows: "csv.DictReader[str]", file: Path) -> Iterator[tuple[Zone, datetime, float]]:
     for column in (TIME_COLUMN, VALUE_COLUMN):
         if column not in (rows.fieldnames or ()):
             raise SourceNonsense(

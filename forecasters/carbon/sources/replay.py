@@ -13,7 +13,7 @@ from datetime import datetime
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, to_ms
-from carbonq.forecasters.carbon.readings import Provider, Row, series_of
+from carbonq.forecasters.carbon.readings import Provider, Row, overlapping, series_of
 
 DEFAULT_ERROR_REL = 0.1
 PERSISTENCE = 0.9
@@ -43,7 +43,7 @@ class ReplaySource:
             if value is not None
         ]
         provider = Provider(self.name, f"{expected.attribution}; {self.label}", expected.signal)
-        return series_of(zone, rows, Origin.REPLAYED, provider)
+        return series_of(zone, overlapping(rows, start, end), Origin.REPLAYED, provider)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         forecast = self._inner.forecast(zone, now, end)

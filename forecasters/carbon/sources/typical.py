@@ -14,7 +14,7 @@ from typing import NamedTuple
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
 from carbonq.domain.errors import NotFound
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
-from carbonq.forecasters.carbon.readings import Provider, Row, forecast_of, series_of
+from carbonq.forecasters.carbon.readings import Provider, Row, forecast_of, overlapping, series_of
 
 ATTRIBUTION = "typical profiles 2020-2022, derived from EIA (public domain) and ENTSO-E data"
 _TABLE = Path(__file__).parents[1] / "data" / "typical_profiles.csv.gz"
@@ -52,7 +52,7 @@ class TypicalSource:
         profile = typical_profile(profile_zone(zone))
         hours = SlotGrid.covering(start, end, slot_s=3600)
         rows = (Row(first, last, usual_at(profile, first).mean) for first, last in hours)
-        return series_of(zone, rows, Origin.MODELLED, self._provider)
+        return series_of(zone, overlapping(rows, start, end), Origin.MODELLED, self._provider)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         known_as = profile_zone(zone)

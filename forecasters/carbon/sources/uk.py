@@ -20,6 +20,7 @@ from carbonq.forecasters.carbon.readings import (
     checked_intensity,
     forecast_of,
     known_stretch,
+    overlapping,
     series_of,
     tidy,
 )
@@ -49,7 +50,7 @@ class UkSource:
         rows: list[Row] = []
         for first, last in _questions(start, end):
             rows += self._ask(f"/intensity/{_minute(first)}/{_minute(last)}", "actual")
-        wanted = (row for row in tidy(rows, self._client.base_url) if row.start < end and row.end > start)
+        wanted = overlapping(tidy(rows, self._client.base_url), start, end)
         return series_of(zone, wanted, Origin.MEASURED, self._provider)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:

@@ -1,0 +1,161 @@
+"""Every source of carbon intensity passes this one suite."""
+
+import gzip
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from carbonq.domain.carbon import Origin
+from carbonq.domain.errors import NotFound
+from carbonq.domain.ports import IntensitySource
+from carbonq.domain.time import SlotGrid
+from carbonq.forecasters.carbon.http import JsonClient
+from carbonq.forecasters.carbon.outlook import Outlook
+from carbonq.forecasters.carbon.sources.csv_files import CsvSource
+from carbonq.forecasters.carbon.sources.replay import ReplaySource
+from carbonq.forecasters.carbon.sources.typical import TypicalSource
+from carbonq.forecasters.carbon.sources.uk import UkSource
+from carbonq.forecasters.carbon.sources.world import WorldAverage
+from carbonq.forecasters.carbon.testing import UkServer
+
+NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class Case(NamedTuple):
+    """A source, a zone it knows, and what is true of it."""
+
+    source: IntensitySource
+    zone: str
+    past: Origin
+    knows_every_zone: bool = False
+
+
+def _csv(folder: Path, *, packed: bool) -> CsvSource:
+    """Hourly rows from a day before NOW to two days after it, in local time as meters write them."""
+    rows = ["timestamp,carbon_intensity_gco2_per_kwh,coal_mw"]
+    start = NOW.replace(hour=0, minute=0) - DAY
+    for hour in range(4 * 24):
+        moment = (start + timedelta(hours=hour)).astimezone(timezone(timedelta(hours=2)))
+        rows.append(f"{moment.isoformat()},{200 + 50 * math.cos(hour / 24 * math.tau):.3f},12")
+    text = "\n".join(rows).encode()
+    if packed:
+        (folder / "FR.csv.gz").write_bytes(gzip.compress(text))
+        return CsvSource(folder)
+    (folder / "FR.csv").write_bytes(text)
+    return CsvSource(folder / "FR.csv")
+
+
+def _uk(stack: ExitStack) -> UkSource:
+    server = stack.enter_context(UkServer(NOW))
+    return UkSource(JsonClient(server.url))
+
+
+MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
+    "csv file": lambda folder, _: Case(_csv(folder, packed=False), "FR", Origin.MEASURED),
+    "csv folder": lambda folder, _: Case(_csv(folder, packed=True), "FR", Origin.MEASURED),
+    "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
+    "typical": lambda *_: Case(TypicalSource(), "CISO", Origin.MODELLED),
+    "typical, other name": lambda *_: Case(TypicalSource(), "US-CAL-CISO", Origin.MODELLED),
+    "world": lambda *_: Case(WorldAverage(), "XX", Origin.MODELLED, knows_every_zone=True),
+    "replay typical": lambda *_: Case(ReplaySource(TypicalSource()), "DE", Origin.REPLAYED),
+    "replay csv": lambda folder, _: Case(ReplaySource(_csv(folder, packed=False)), "FR", Origin.REPLAYED),
+    "outlook of uk": lambda _, stack: Case(Outlook([_uk(stack)]), "GB", Origin.MEASURED, knows_every_zone=True),
+    "outlook of nothing": lambda *_: Case(Outlook([]), "PL", Origin.MODELLED, knows_every_zone=True),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    with ExitStack() as stack:
+        yield MAKERS[request.param](tmp_path, stack)
+
+
+def test_a_forecast_covers_the_day_asked_for_from_the_slot_that_holds_now(case: Case) -> None:
+    forecast = case.source.forecast(case.zone, NOW, NOW + DAY)
+    assert forecast.grid == SlotGrid.covering(NOW, NOW + DAY)
+    assert (forecast.zone, forecast.issued_at, forecast.fetched_at) == (case.zone, NOW, NOW)
+
+
+def test_a_forecast_names_where_it_comes_from(case: Case) -> None:
+    forecast = case.source.forecast(case.zone, NOW, NOW + DAY)
+    assert forecast.model
+    assert forecast.attribution
+    assert case.source.name == forecast.source or isinstance(case.source, Outlook)
+
+
+def test_quantiles_are_finite_and_in_order(case: Case) -> None:
+    quantiles = case.source.forecast(case.zone, NOW, NOW + DAY).quantiles
+    bands = [quantiles[name] for name in sorted(quantiles, key=float)]
+    for slot in zip(*bands, strict=True):
+        assert all(map(math.isfinite, slot))
+        assert sorted(slot) == list(slot)
+
+
+def test_the_same_question_gets_the_same_answer(case: Case) -> None:
+    first = case.source.forecast(case.zone, NOW, NOW + DAY)
+    assert case.source.forecast(case.zone, NOW, NOW + DAY) == first
+
+
+def test_a_moment_is_the_same_in_any_zone_of_the_earth(case: Case) -> None:
+    tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
+    assert case.source.forecast(case.zone, tokyo, tokyo + DAY) == case.source.forecast(case.zone, NOW, NOW + DAY)
+
+
+def test_asked_three_hours_later_the_slots_of_the_future_read_the_same(case: Case) -> None:
+    early = case.source.forecast(case.zone, NOW, NOW + DAY)
+    late = case.source.forecast(case.zone, NOW + timedelta(hours=3), NOW + DAY)
+    assert late.median_g_per_kwh == early.median_g_per_kwh[6:]
+
+
+def test_no_time_ahead_is_no_slots_or_the_present_one(case: Case) -> None:
+    on_the_hour = NOW.replace(minute=0)
+    assert case.source.forecast(case.zone, on_the_hour, on_the_hour).grid.slots <= 1
+
+
+def test_the_past_has_its_readings_and_their_origin(case: Case) -> None:
+    start, end = NOW - timedelta(hours=8), NOW - timedelta(hours=2)
+    series = case.source.history(case.zone, start, end)
+    assert series.zone == case.zone
+    assert {reading.origin for reading in series.readings} == {case.past}
+    assert series.mean(start, end) is not None
+
+
+def test_readings_outside_the_time_asked_for_are_left_out(case: Case) -> None:
+    start, end = NOW - timedelta(hours=8), NOW - timedelta(hours=2)
+    for reading in case.source.history(case.zone, start, end).readings:
+        assert reading.end > start
+        assert reading.start < end
+
+
+def test_portions_of_the_past_add_up_to_the_whole(case: Case) -> None:
+    start, middle, end = (NOW.replace(minute=0) - timedelta(hours=hours) for hours in (8, 5, 2))
+    parts = [case.source.history(case.zone, *span).mean(*span) for span in ((start, middle), (middle, end))]
+    whole = case.source.history(case.zone, start, end).mean(start, end)
+    assert parts[0] is not None
+    assert parts[1] is not None
+    assert whole == pytest.approx((parts[0] + parts[1]) / 2, rel=1e-12)
+
+
+def test_no_time_has_no_past(case: Case) -> None:
+    assert case.source.history(case.zone, NOW, NOW).readings == ()
+
+
+def test_an_unknown_zone_is_not_found(case: Case) -> None:
+    if case.knows_every_zone:
+        assert case.source.forecast("NOWHERE", NOW, NOW + DAY).zone == "NOWHERE"
+        return
+    with pytest.raises(NotFound):
+        case.source.forecast("NOWHERE", NOW, NOW + DAY)
+    with pytest.raises(NotFound):
+        case.source.history("NOWHERE", NOW - DAY, NOW)
+
+
+def test_every_zone_that_a_source_lists_it_also_answers_for(case: Case) -> None:
+    for zone in case.source.zones():
+        assert case.source.forecast(zone, NOW, NOW + timedelta(hours=1)).zone == zone
