@@ -1,1 +1,1 @@
-"""Meters: readings with provenance and uncertainty."""
+"""Meters: one module a sensor, each an adapter of the port `carbonq.domain.ports.Meter`."""

@@ -1,0 +1,38 @@
+"""Intel's and AMD's running average power limit counters, through Linux' powercap files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from carbonq.domain.energy import Component, Provenance
+from carbonq.domain.ports import Counter
+from carbonq.workers.settings import POWERCAP
+from carbonq.workers.shim import counters, proc
+
+METHOD = "rapl"
+UNCERTAINTY_REL = 0.05
+"""Of the counter itself: within a few per cent of external meters on Haswell and later (Khan et al., "RAPL in Action",
+ACM ToMPECS 3(2), 2018)."""
+
+SHARE_UNCERTAINTY_REL = 0.2
+"""Of a job's share by CPU time, which takes every CPU second on the node for equally costly: our own estimate."""
+
+
+class RaplMeter:
+    """The packages' and their memory's energy. Reads nothing where the files are missing or may not be read."""
+
+    name = METHOD
+    provenance = Provenance.MEASURED
+    uncertainty_rel = UNCERTAINTY_REL
+
+    def __init__(self, root: Path = POWERCAP) -> None:
+        self._powercap = counters.Powercap(str(root))
+
+    @property
+    def is_available(self) -> bool:
+        return self._powercap.read().get("cpu") is not None
+
+    def read(self) -> Sequence[Counter]:
+        at_s = proc.now_s()
+        return tuple(
+            Counter(Component(component), at_s, energy_j) for component, energy_j in self._powercap.read().items()
+        )

@@ -1,0 +1,268 @@
+"""The process tree of one attempt, seen from the worker: start it, find it again, signal it, stop it, learn how it ended."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from carbonq.workers import leftovers
+from carbonq.workers.folder import AttemptFolder
+from carbonq.workers.settings import Keepalive
+from carbonq.workers.shim import proc
+
+START_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim import attempt; attempt.main()"
+JOURNAL_POINTS = 1900  # a trace may have 2,000 segments
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What to run, and with which limits. `env` may hold secrets: it goes through a socket and touches no file."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    workdir: str
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    linger_s: float = 900.0
+    log_limit_b: int = 256 * 2**20
+    sample_interval_s: float = 1.0
+    powercap_dir: str = "/sys/class/powercap"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, as its shim recorded it. `reason` says who ended it; it is empty where the job did.
+
+    Reasons: `timeout`, `cancel`, `stale`, `drain` and `terminated` (somebody else sent the shim SIGTERM) from the shim;
+    `shim-died` and `never-started` where there is no record.
+    """
+
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    could_not_start: str = ""  # `workdir` or `command`
+    subject: str = ""
+    error: str = ""
+    started_real_s: float | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+    cpu_s: float | None = None
+    log_lost_b: int = 0
+    points: tuple[Sequence[float | None], ...] = ()
+
+    @classmethod
+    def recorded(cls, record: dict[str, Any]) -> "Ending":
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in known})
+
+
+class Attempt:
+    """A running attempt: one that this worker started, or one that it found."""
+
+    def __init__(self, folder: AttemptFolder, process: "subprocess.Popen[bytes] | None", fd: int) -> None:
+        self.folder, self._process, self._fd = folder, process, fd
+
+    def fileno(self) -> int:
+        """Readable when there may be news: the shim's socket, or the pidfd of a shim that was found."""
+        return self._fd
+
+    def poll(self) -> Ending | None:
+        """How it ended, or None while it runs. A shim that died without a record has its job cleaned away first."""
+        if ending := recorded_ending(self.folder):
+            return ending
+        if self._shim_lives():
+            return None
+        return recorded_ending(self.folder) or clean_up(self.folder)
+
+    def stop(self, reason: str) -> None:
+        """SIGTERM to the whole tree, SIGKILL after the grace; the reason comes back in the ending."""
+        (self.folder.path / "stop").write_text(reason)
+        self._signal_shim(signal.SIGTERM)
+
+    def signal(self, signum: int) -> None:
+        """Signal the job's main process, never anybody else who may have its pid by now."""
+        identity = self.folder.read("shim.json") or {}
+        job = identity.get("job")
+        if not leftovers.is_same(job, identity.get("boot_id")):
+            return
+        _signal_process(job["pid"], job["start_ticks"], signum)
+
+    def dismiss(self) -> None:
+        """The end is reported: the shim may go."""
+        self._signal_shim(signal.SIGTERM)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def reap(self) -> bool:
+        """Whether the shim is gone, its exit status collected."""
+        return self._process is None or self._process.poll() is not None
+
+    def _shim_lives(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is None
+        identity = self.folder.read("shim.json") or {}
+        return leftovers.is_same(identity.get("shim"), identity.get("boot_id"))
+
+    def _signal_shim(self, signum: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(signum)
+            return
+        identity = self.folder.read("shim.json") or {}
+        if leftovers.is_same(identity.get("shim"), identity.get("boot_id")):
+            _signal_process(identity["shim"]["pid"], identity["shim"]["start_ticks"], signum)
+
+
+class Runner:
+    """Starts attempts, with idle shims kept ready so that a due job's command runs within milliseconds."""
+
+    def __init__(self, attempts_dir: Path, *, prewarmed: int = 1) -> None:
+        self.attempts_dir, self._prewarmed = attempts_dir, prewarmed
+        attempts_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._idle: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
+
+    def prewarm(self) -> None:
+        """Bring the idle shims up to their number; call when there is time for it."""
+        while len(self._idle) < self._prewarmed:
+            self._idle.append(_start_shim())
+
+    def start(
+        self,
+        folder: AttemptFolder,
+        command: Command,
+        keepalive: Keepalive | None = None,
+        every_s: float = 10.0,
+        locks: Sequence[int] = (),
+    ) -> Attempt:
+        """Hand the order to a shim. `locks` are file descriptors that the shim holds open until it ends."""
+        order = {
+            "folder": str(folder.path),
+            "argv": command.argv,
+            "env": command.env,
+            "workdir": command.workdir,
+            "timeout_s": command.timeout_s,
+            "grace_s": command.grace_s,
+            "linger_s": command.linger_s if keepalive else 5.0,
+            "log_limit_b": command.log_limit_b,
+            "journal": {
+                "interval_s": command.sample_interval_s,
+                "points": JOURNAL_POINTS,
+                "powercap": command.powercap_dir,
+            },
+            "keepalive": None
+            if keepalive is None
+            else dataclasses.asdict(keepalive) | {"replies": dict(keepalive.replies), "every_s": every_s},
+        }
+        process, control = self._take_idle()
+        _send_order(control, json.dumps(order).encode() + b"\n", locks)
+        return Attempt(folder, process, control.detach())
+
+    def existing(self) -> Iterator[AttemptFolder]:
+        """Folders of attempts that have not been reported."""
+        for path in sorted(self.attempts_dir.iterdir()):
+            folder = AttemptFolder(path)
+            if path.is_dir() and not folder.is_reported:
+                yield folder
+
+    def find(self, folder: AttemptFolder) -> Attempt:
+        """Take up an attempt that another worker process started; it may have ended meanwhile."""
+        identity = folder.read("shim.json") or {}
+        fd = -1
+        if leftovers.is_same(identity.get("shim"), identity.get("boot_id")):
+            with contextlib.suppress(OSError):
+                fd = os.pidfd_open(identity["shim"]["pid"])
+        return Attempt(folder, None, fd)
+
+    def close(self) -> None:
+        """End the idle shims; attempts are left alone."""
+        for process, control in self._idle:
+            control.close()
+            process.wait()
+        self._idle.clear()
+
+    def _take_idle(self) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+        while self._idle:
+            process, control = self._idle.pop()
+            if process.poll() is None:
+                return process, control
+            control.close()
+        return _start_shim()
+
+
+def recorded_ending(folder: AttemptFolder) -> Ending | None:
+    record = folder.read("exit.json")
+    return None if record is None else Ending.recorded(record)
+
+
+def clean_up(folder: AttemptFolder) -> Ending:
+    """After a shim that left no record: kill what is left of its job, and tell what is known."""
+    identity = folder.read("shim.json")
+    killed = leftovers.kill(folder.path, identity)
+    points = [line for line in folder.lines("meter.jsonl") if line and not isinstance(line[0], str)]
+    if identity is None or "job" not in identity:
+        return Ending(reason="never-started", error="the worker ended before the job's command ran")
+    ended_s = points[-1][0] if points else identity["started_s"]
+    if identity["boot_id"] == proc.boot_id():
+        error = f"its shim was killed; {killed} of its processes were still running and were ended"
+    else:
+        error = "the machine was restarted"
+    return Ending(
+        reason="shim-died",
+        error=error,
+        started_real_s=identity["started_real_s"],
+        started_s=identity["started_s"],
+        ended_s=max(ended_s, identity["started_s"]),
+        cpu_s=points[-1][1] if points else None,
+        points=(points[0], points[-1]) if points else (),
+    )
+
+
+def _start_shim() -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", START_SHIM, str(Path(__file__).resolve().parent)],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a terminal's Ctrl-C reaches the worker, not the jobs
+            env={},
+            cwd="/",
+        )
+    return process, ours
+
+
+def _send_order(control: socket.socket, order: bytes, locks: Sequence[int]) -> None:
+    control.settimeout(10.0)
+    sent = socket.send_fds(control, [order], list(locks)) if locks else 0
+    control.sendall(order[sent:])
+
+
+def _signal_process(pid: int, start_ticks: int, signum: int) -> None:
+    """By pidfd, checked after it is open: between looking and signalling no other process can slip in."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if proc.start_ticks(pid) == start_ticks:
+            signal.pidfd_send_signal(fd, signum)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def is_readable(fd: int, timeout_s: float) -> bool:
+    """Wait for news on one descriptor."""
+    waiter = select.poll()
+    waiter.register(fd, select.POLLIN)
+    return bool(waiter.poll(max(0, int(timeout_s * 1000))))
