@@ -46,9 +46,9 @@ def expected_band_g(
     )
 
 
-def on_slots(forecast: Forecast, values: Sequence[float], grid: SlotGrid) -> tuple[float, ...]:
-    """The forecast's values on another grid, its first and last value held where the grid reaches beyond it."""
-    own = forecast.grid
+def on_slots(forecast: Forecast, quantile: str, grid: SlotGrid) -> tuple[float, ...]:
+    """A quantile on another grid, its first and last value held where that grid reaches beyond the forecast."""
+    own, values = forecast.grid, forecast.quantiles[quantile]
     if own.slot_s == grid.slot_s and own.start == grid.start and own.slots >= grid.slots:
         return tuple(values[: grid.slots])
     return tuple(_held(own, values, start, end) for start, end in grid)

@@ -12,6 +12,7 @@ class Room:
         self.slots = slots
         self._units = {pool.name: pool.gpus for pool in pools}
         self._free = {name: [units] * slots for name, units in self._units.items()}
+        self._searched: dict[tuple[tuple[str, ...], int, int, int], int] = {}
 
     @classmethod
     def left_by(cls, pools: Sequence[PoolSnapshot], slots: int) -> "Room":
@@ -32,13 +33,14 @@ class Room:
         for slot in range(max(0, first), min(end, self.slots)):
             free[slot] -= units
 
-    def first_fit(self, pools: Sequence[str], earliest: int, length: int, units: int) -> tuple[int, str] | None:
+    def first_fit(self, pools: tuple[str, ...], earliest: int, length: int, units: int) -> tuple[int, str] | None:
         """The earliest start from which `units` are free for `length` slots, in the first such pool."""
-        found = (
-            (start, rank) for rank, pool in enumerate(pools) for start in self._first(pool, earliest, length, units)
-        )
-        start, rank = min(found, default=(-1, 0))
-        return (start, pools[rank]) if start >= 0 else None
+        question = (pools, earliest, length, units)
+        since = self._searched.get(question, earliest)  # nothing before this fitted when last asked
+        found = ((start, rank) for rank, pool in enumerate(pools) for start in self._first(pool, since, length, units))
+        start, rank = min(found, default=(self.slots, 0))
+        self._searched[question] = start
+        return (start, pools[rank]) if start < self.slots else None
 
     def busy(self, pool: str) -> tuple[tuple[int, int, int], ...]:
         """What is taken, as [first slot, end slot, units], runs of equal use joined."""
