@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel, ValidationError
 
 from carbonq.domain.errors import Problem
-from carbonq.yaml12 import TOP, Document, Path, Place
+from carbonq.yaml12 import TOP, Document, Path
 
 
 class Located(NamedTuple):
@@ -20,20 +20,22 @@ class Located(NamedTuple):
     on_key: bool
     what: str
     hint: str
+    names_itself: bool = False
+
+    def in_document(self, document: Document) -> Problem:
+        places = document.keys if self.on_key else document.values
+        name = "" if self.names_itself else dotted(self.path)
+        what = f"{name}: {self.what}" if name else self.what
+        return Problem(document.name, *places.get(self.path, TOP), what, self.hint)
 
 
 def in_document(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """Every mistake with its place. What could not be read was reported then, and is not again."""
     return [
-        Problem(document.name, *place_of(mistake, document), mistake.what, mistake.hint)
+        mistake.in_document(document)
         for mistake in located(error, model, document.data)
         if not any(mistake.path[: len(path)] == path for path in document.unread)
     ]
-
-
-def place_of(mistake: Located, document: Document) -> Place:
-    places = document.keys if mistake.on_key else document.values
-    return places.get(mistake.path, TOP)
 
 
 def located(error: ValidationError, model: type[BaseModel], data: object) -> list[Located]:
@@ -51,11 +53,11 @@ def located(error: ValidationError, model: type[BaseModel], data: object) -> lis
     return [_locate(path, groups[path], model, data) for path in inner]
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`did you mean `x`?` for the nearest known words, or nothing."""
     names = sorted(known)
     lowered = {name.lower(): name for name in reversed(names)}
-    near = [lowered[match] for match in get_close_matches(word.lower()[:80], lowered, n=2, cutoff=0.6)]
+    near = [lowered[match] for match in get_close_matches(word.lower()[:80], lowered, n=2, cutoff=cutoff)]
     return f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
 
 
@@ -123,13 +125,13 @@ def _locate(path: Path, errors: list[dict[str, Any]], model: type[BaseModel], da
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1])
         hint = did_you_mean(str(path[-1]), known) or f"known here: {', '.join(sorted(known))}"
-        return Located(path, True, f"unknown field `{name}`", hint)
+        return Located(path, True, f"unknown field `{name}`", hint, True)
     on_key = bool(first["loc"]) and first["loc"][-1] == "[key]"
     if kind == "value_error":
         what, _, hint = str(first["ctx"]["error"]).partition("; ")
     else:
         what, hint = _sentence(errors, path[-1] if on_key else _follow(data, path))
-    return Located(path, on_key, f"{name}: {what}" if name else what, hint)
+    return Located(path, on_key, what, hint)
 
 
 _NEEDS = {
@@ -140,6 +142,7 @@ _NEEDS = {
     "float_type": "a number",
     "float_parsing": "a number",
     "bool_type": "true or false",
+    "path_type": "a path",
     "tuple_type": "a list, such as [a, b]",
     "dict_type": "fields, as `key: value`",
     "model_type": "fields, as `key: value`",
