@@ -1,0 +1,116 @@
+"""Commands that run carbonq: worker, scheduler, up, doctor, demo."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from carbonq.cli import session
+from carbonq.cli.output import note, paint, safe, say, write_json
+
+
+def worker(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Run what is due now, then exit.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Run until no job waits, then exit.")] = False,
+) -> None:
+    """Run jobs on this machine and measure them.
+
+    SIGTERM drains it: nothing new starts.
+
+    Example: carbonq worker
+    """
+    here = session.of(ctx)
+    here.house.run_worker(here.settings, once=once, drain=drain)
+
+
+def scheduler(ctx: typer.Context) -> None:
+    """Plan the queue and write the receipts.
+
+    It refreshes forecasts, replans, and recovers lost jobs. A second one stands by.
+
+    Example: carbonq scheduler
+    """
+    here = session.of(ctx)
+    here.house.run_scheduler(here.settings)
+
+
+def up(ctx: typer.Context) -> None:
+    """Run all of carbonq on this machine, until Ctrl-C.
+
+    A private queue server, the scheduler and one worker. What waits is kept when it stops.
+
+    Example: carbonq up
+    """
+    here = session.of(ctx)
+
+    def on_ready(*facts: object) -> None:
+        if here.json:
+            from carbonq.cli.output import write_json_line
+
+            write_json_line({"ready": True, "facts": [str(fact) for fact in facts]})
+            return
+        note("carbonq is up. In another terminal:  carbonq submit job.yaml", "green")
+        for fact in facts:
+            note(f"  {safe(str(fact))}")
+        note("Ctrl-C stops it; jobs that wait are kept.", "dim")
+
+    here.house.run_up(here.settings, on_ready=on_ready)
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Check what carbonq finds on this machine.
+
+    Server, zone, forecast, meters, GPUs. Exits 1 if something is broken.
+
+    Example: carbonq doctor
+    """
+    here = session.of(ctx)
+    checks: list[Any] = []
+    for check in here.house.diagnose(here.settings):
+        checks.append(check)
+        if not here.json:
+            _say_check(check)
+    if here.json:
+        write_json([{"name": c.name, "ok": c.ok, "what": c.what, "hint": c.hint} for c in checks])
+    broken = [check for check in checks if check.ok is False]
+    if broken:
+        raise typer.Exit(1)
+    if not here.json:
+        note("\nReady: `carbonq up` starts it, `carbonq submit job.yaml` hands in a job.", "green")
+
+
+MARKS = {True: ("ok", "green"), False: ("BAD", "red"), None: ("--", "yellow")}
+
+
+def _say_check(check: Any) -> None:
+    mark, colour = MARKS[check.ok]
+    say(f"{paint(f'{mark:<4}', colour)}{check.name:<12}  {safe(check.what)}")
+    if check.hint and check.ok is not True:
+        say(f"{'':18}{paint(safe(check.hint), 'dim')}")
+
+
+def demo(
+    ctx: typer.Context,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where the report goes; default: a new folder.")
+    ] = None,
+) -> None:
+    """See it all at work within two minutes.
+
+    Real jobs on a private queue, a replayed day of a sunny grid, and the report.
+
+    Example: carbonq demo
+    """
+    here = session.of(ctx)
+    here.house.demo(here.settings, out=out)
+
+
+COMMANDS: tuple[tuple[str, Any], ...] = (
+    ("up", up),
+    ("worker", worker),
+    ("scheduler", scheduler),
+    ("doctor", doctor),
+    ("demo", demo),
+)

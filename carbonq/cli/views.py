@@ -1,0 +1,332 @@
+"""How jobs, quotes and receipts look to a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from carbonq.cli import words
+from carbonq.cli.output import Cell, Column, fields, note, paint, safe, say, table
+from carbonq.domain.carbon import Origin
+from carbonq.domain.job import ACTIVE, TERMINAL, Job, JobState, Measurement
+from carbonq.domain.quote import Alternative, Quote
+from carbonq.domain.receipt import Receipt
+from carbonq.domain.units import format_duration
+from carbonq.reports.format import UNKNOWN, co2e, count, energy, mass, percent, shorten
+
+if TYPE_CHECKING:
+    from carbonq.domain.energy import PowerProfile
+    from carbonq.domain.spec import JobSpec
+
+ORIGINS = {
+    Origin.MEASURED: "measured",
+    Origin.REPLAYED: "replayed: made up from a typical day with a stated error",
+    Origin.FORECAST: "forecast",
+    Origin.MODELLED: "modelled: a typical day, no knowledge of this one",
+}
+
+# --- a quote
+
+
+def quote(quoted: Quote, now: datetime, *, job_id: str = "") -> str:
+    """When, how much and why: what `submit` and the dry run of `plan` show."""
+    return fields(
+        [
+            ("job", job_id),
+            ("start", f"{words.when(quoted.planned_start, now)}{_where(quoted)}"),
+            ("why", quoted.detail or words.REASONS[quoted.reason]),
+            ("energy", f"{energy(quoted.energy_j)} {_profile(quoted.profile, quoted.tasks)}"),
+            ("carbon", _carbon(quoted)),
+            ("slack", _slack(quoted, now)),
+            ("forecast", _source(quoted)),
+        ]
+    )
+
+
+def _where(quoted: Quote) -> str:
+    return f", in {quoted.zone}" if quoted.zone else ""
+
+
+def _profile(profile: PowerProfile, tasks: int) -> str:
+    each = "each " if tasks > 1 else ""
+    power = f"{profile.power_w.p50:.3g} W ({profile.power_method})"
+    span = f"{format_duration(profile.duration_s.p50)} ({profile.duration_method})"
+    return f"{profile.provenance.value}: {each}{power} for {span}"
+
+
+def _carbon(quoted: Quote) -> Cell:
+    now_g, planned_g = quoted.emissions_now_g, quoted.emissions_planned_g
+    if now_g is None or planned_g is None:
+        return Cell(f"{UNKNOWN}: no forecast for {quoted.zone}", "yellow")
+    low, high = quoted.emissions_planned_low_g, quoted.emissions_planned_high_g
+    spread = f" ({mass(low)} to {mass(high)})" if low is not None and high is not None else ""
+    text = f"{co2e(planned_g)} planned{spread}, {mass(now_g)} if it started now"
+    return Cell(f"{text}: {words.saving(now_g, planned_g)}", "green" if planned_g < now_g else "")
+
+
+def _slack(quoted: Quote, now: datetime) -> Cell:
+    if quoted.slack_s < 0:
+        return Cell(f"{format_duration(-quoted.slack_s)} late for {words.when(quoted.deadline, now)}", "red")
+    return Cell(f"{format_duration(quoted.slack_s)} before the deadline, {words.when(quoted.deadline, now)}")
+
+
+def _source(quoted: Quote) -> Cell:
+    if quoted.origin is None:
+        return Cell(f"none for {quoted.zone}: the job runs by its deadline all the same", "yellow")
+    words_ = f"{quoted.source}, {words.age(quoted.forecast_age_s)} ({ORIGINS[quoted.origin]})"
+    return Cell(f"{words_}. {quoted.attribution}" if quoted.attribution else words_)
+
+
+def alternatives(options: Sequence[Alternative], quoted: Quote) -> str:
+    """Other starts and what they would emit; the planned one is marked."""
+    now = quoted.submitted_at
+    columns = [
+        Column(f"START ({words.zone_name(now)})"),
+        Column("END"),
+        Column("CO2E", right=True),
+        Column("AGAINST THE PLAN", shrinks=True),
+    ]
+
+    def row(option: Alternative) -> list[Cell | str]:
+        planned = option.start == quoted.planned_start
+        difference = "planned" if planned else _difference(option.emissions_g, quoted.emissions_planned_g)
+        colour = "green" if planned else ""
+        return [
+            Cell(words.clock_time(option.start, now), colour),
+            Cell(words.clock_time(option.end, now), colour),
+            Cell(mass(option.emissions_g), colour),
+            Cell(difference, colour),
+        ]
+
+    return table(columns, map(row, sorted(options, key=lambda option: option.start)))
+
+
+def _difference(emissions_g: float, planned_g: float | None) -> str:
+    if planned_g is None or emissions_g == planned_g:
+        return "the same" if planned_g is not None else ""
+    return f"{mass(abs(emissions_g - planned_g))} {'more' if emissions_g > planned_g else 'less'}"
+
+
+# --- many jobs
+
+
+class Row(NamedTuple):
+    """One line of `status`: a job, or an array with its tasks."""
+
+    id: str
+    tasks: tuple[Job, ...]
+
+    @property
+    def first(self) -> Job:
+        return self.tasks[0]
+
+
+def fold(jobs: Iterable[Job]) -> list[Row]:
+    """The tasks of an array in one row, the order kept."""
+    rows: dict[str, list[Job]] = {}
+    for job in jobs:
+        rows.setdefault(job.array_id or job.id, []).append(job)
+    return [Row(name, tuple(tasks)) for name, tasks in rows.items()]
+
+
+def jobs_table(rows: Sequence[Row], now: datetime, *, emitted_g: dict[str, float | None] | None = None) -> str:
+    """`emitted_g` gives what ended jobs emitted, by job id; before their end jobs show what is planned."""
+    columns = [
+        Column("JOB", shrinks=True),
+        Column("STATE", shrinks=True),
+        Column(f"START ({words.zone_name(now)})"),
+        Column("SLACK", right=True, spare=1),
+        Column("CO2E", right=True),
+        Column("WHY", shrinks=True, spare=2),
+    ]
+    return table(columns, [_row(row, now, emitted_g or {}) for row in rows])
+
+
+def _row(row: Row, now: datetime, emitted_g: dict[str, float | None]) -> list[Cell | str]:
+    starts = [start for job in row.tasks if (start := job.started_at or job.planned_start)]
+    slacks = [slack for job in row.tasks if (slack := words.slack_s(job, now)) is not None]
+    reasons = list(dict.fromkeys(text for job in row.tasks if (text := words.reason(job, now))))
+    leading = min(row.tasks, key=lambda job: _RANK[job.state])
+    return [
+        Cell(row.id, "bold" if leading.state in ACTIVE else ""),
+        words.state(row.first) if len(row.tasks) == 1 else Cell(_count(row.tasks), words.STATE_COLOURS[leading.state]),
+        words.clock_time(min(starts, default=None), now),
+        words.slack(min(slacks, default=None)),
+        mass(_sum(emitted_g.get(job.id, job.planned_emissions_g) for job in row.tasks)),
+        reasons[0] if len(reasons) == 1 else words.reason(leading, now),
+    ]
+
+
+_RANK = {state: rank for rank, state in enumerate(
+    (JobState.RUNNING, JobState.SUSPENDED, JobState.FAILED, JobState.EXPIRED, JobState.READY, JobState.SCHEDULED,
+     JobState.PENDING, JobState.CANCELLED, JobState.SUCCEEDED)
+)}  # fmt: skip
+"""What an array shows first of its tasks."""
+
+
+def _count(tasks: Sequence[Job]) -> str:
+    counts = Counter(job.state for job in tasks)
+    parts = [f"{counts[state]:,} {state.value}" for state in _RANK if counts[state]]
+    return f"{count(len(tasks), 'task')}: {', '.join(parts)}"
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """The sum, or None where any part is unknown."""
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+# --- one job
+
+
+def job_page(
+    job: Job, spec: JobSpec, measurements: Sequence[Measurement], receipt: Receipt | None, now: datetime
+) -> None:
+    say(f"{paint(safe(job.id), 'bold')}  {paint(words.state(job).text, words.state(job).colour)}")
+    say(fields(_asked(job, spec, now)))
+    say()
+    say(paint("Where it stands", "bold"))
+    say(fields(_stands(job, now)))
+    if measurements:
+        say()
+        say(paint("Attempts", "bold"))
+        say(attempts(measurements, now))
+    if receipt:
+        say()
+        say(paint(f"Receipt ({receipt.status.value}, revision {receipt.revision})", "bold"))
+        say(receipt_fields(receipt, now))
+
+
+def _asked(job: Job, spec: JobSpec, now: datetime) -> list[tuple[str, Cell | str]]:
+    need = job.requirement
+    command = spec.run if isinstance(spec.run, str) else " ".join(spec.run or ()) or (spec.script or "").strip()
+    return [
+        ("command", shorten(command.replace("\n", "; "), 200)),
+        ("folder", spec.workdir or job.folder),
+        ("project", job.project),
+        ("labels", ", ".join(f"{name}={value}" for name, value in job.labels.items())),
+        ("needs", ", ".join(job.needs)),
+        ("resources", _resources(need.gpus, need.gpu_model, need.cpus)),
+        ("zones", ", ".join(need.zones)),
+        ("expected", f"{energy(job.profile.energy_j)} {_profile(job.profile, 1)}"),
+        ("submitted", words.when(job.submitted_at, now) + (f", by {job.submitter}" if job.submitter else "")),
+        ("deadline", words.when(job.deadline, now)),
+    ]
+
+
+def _resources(gpus: int, gpu_model: str | None, cpus: int) -> str:
+    gpu = f"{count(gpus, gpu_model + ' GPU' if gpu_model else 'GPU')}, " if gpus else ""
+    return f"{gpu}{count(cpus, 'CPU slot')}"
+
+
+def _stands(job: Job, now: datetime) -> list[tuple[str, Cell | str]]:
+    waits = job.state not in ACTIVE | TERMINAL
+    return [
+        ("why", words.reason(job, now)),
+        ("planned start", words.when(job.planned_start, now) if job.planned_start and waits else ""),
+        ("latest safe start", words.when(job.latest_start, now) if waits else ""),
+        ("started", words.when(job.started_at, now) if job.started_at else ""),
+        ("ended", words.when(job.finished_at, now) if job.finished_at else ""),
+        ("slack", words.slack(words.slack_s(job, now))),
+        ("carbon planned", mass(job.planned_emissions_g)),
+        ("if started at once", mass(job.immediate_emissions_g)),
+        ("worker", job.worker_id or ""),
+        ("exit", "" if job.exit_code is None else str(job.exit_code)),
+        ("error", Cell(job.error, "red")),
+        ("attempts", _attempt_count(job)),
+    ]
+
+
+def _attempt_count(job: Job) -> str:
+    lost = f", {job.lost_attempts} lost with their worker" if job.lost_attempts else ""
+    failed = f", {job.failed_attempts} failed of at most {job.max_attempts}" if job.failed_attempts else ""
+    return f"{job.attempts}{failed}{lost}" if job.attempts else "none yet"
+
+
+def attempts(measurements: Sequence[Measurement], now: datetime) -> str:
+    """One line an attempt and component, so that each number stands beside how it is known."""
+    columns = [
+        Column("#", right=True),
+        Column("OUTCOME"),
+        Column(f"START ({words.zone_name(now)})"),
+        Column("TOOK", right=True),
+        Column("PART"),
+        Column("ENERGY", right=True),
+        Column("HOW IT IS KNOWN", shrinks=True, spare=1),
+        Column("WORKER", shrinks=True, spare=2),
+    ]
+
+    def rows(seen: Measurement) -> Iterable[list[Cell | str]]:
+        head: list[Cell | str] = [
+            str(seen.attempt),
+            seen.outcome.value,
+            words.clock_time(seen.started_at, now),
+            format_duration((seen.ended_at - seen.started_at).total_seconds()),
+        ]
+        for reading in seen.readings:
+            give = f" ±{percent(reading.uncertainty_rel)}" if reading.uncertainty_rel is not None else ""
+            how = f"{reading.provenance.value}: {reading.method}{give}"
+            yield [*head, reading.component.value, energy(reading.energy_j), how, seen.worker_id]
+            head = [""] * len(head)
+        if not seen.readings:
+            yield [*head, "", UNKNOWN, "nothing was measured", seen.worker_id]
+
+    return table(columns, [row for seen in measurements for row in rows(seen)])
+
+
+def receipt_fields(receipt: Receipt, now: datetime) -> str:
+    promised = receipt.forecast_avoided_g
+    origins = ", ".join(origin.value for origin in receipt.intensity_origins)
+    return fields(
+        [
+            ("energy", energy(receipt.energy_j)),
+            ("of that overhead", energy(receipt.overhead_energy_j) if receipt.overhead_energy_j else ""),
+            ("emitted", mass(receipt.emissions_g)),
+            ("if started at once", mass(receipt.baseline.emissions_g) if receipt.baseline else UNKNOWN),
+            ("avoided", _avoided(receipt.avoided_g)),
+            ("promised", mass(promised) if promised is not None else ""),
+            ("intensity", f"{receipt.intensity_source} ({origins})" if origins else receipt.intensity_source),
+            ("deadline", _deadline(receipt, now)),
+            ("delayed", "" if receipt.delay_s is None else format_duration(receipt.delay_s)),
+            *(("note", text) for text in receipt.notes),
+        ]
+    )
+
+
+def _avoided(avoided_g: float | None) -> Cell:
+    colour = "" if avoided_g is None else "green" if avoided_g > 0 else "red" if avoided_g < 0 else ""
+    return Cell(mass(avoided_g), colour)
+
+
+def _deadline(receipt: Receipt, now: datetime) -> Cell:
+    if receipt.deadline_met is None:
+        return Cell(words.when(receipt.deadline, now))
+    met = receipt.deadline_met
+    return Cell(f"{'met' if met else 'missed'}: {words.when(receipt.deadline, now)}", "" if met else "red")
+
+
+def ended(job: Job) -> str:
+    """One line for a job that has just ended."""
+    took = ""
+    if job.started_at and job.finished_at:
+        took = f" after {format_duration((job.finished_at - job.started_at).total_seconds())}"
+    shown = words.state(job)
+    why = f": {safe(job.error)}" if job.error else f": exit {job.exit_code}" if job.exit_code else ""
+    return f"{paint(shown.text, shown.colour)}  {safe(job.id)}{took}{why}"
+
+
+def changed(row: Row) -> str:
+    """One line for what `cancel` and `run-now` did."""
+    shown = words.state(row.first) if len(row.tasks) == 1 else Cell(_count(row.tasks))
+    return f"{safe(row.id)}  {paint(shown.text, shown.colour)}"
+
+
+def warnings(texts: Iterable[str]) -> None:
+    for text in texts:
+        note(f"note: {safe(text)}", "yellow")
