@@ -7,14 +7,13 @@ from typing import NamedTuple
 from carbonq.reports import format as fmt
 from carbonq.reports import svg
 from carbonq.reports.figure import LEFT, RIGHT, WIDTH, Figure, Key, table
-from carbonq.reports.markup import Markup, element, join
+from carbonq.reports.markup import MINUS, Markup, element, join
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Group, avoided_g, summarise
 from carbonq.reports.words import group_name, heading_of
 
 GROUPS_DRAWN = 20
 STEPS_DRAWN = 500
-MINUS = "\N{MINUS SIGN}"
 _ROW, _BAR, _TOP = 44.0, 14.0, 12.0
 _PLOT_HEIGHT = 230.0
 
@@ -60,7 +59,7 @@ def _comparison_row(group: Group, by: str, unit: fmt.Unit, across: svg.Scale, to
     tally, name = group.tally, group_name(group.name, by)
     once, ran = (tally.baseline_g or 0.0) / unit.size, (tally.compared_emissions_g or 0.0) / unit.size
     saved = tally.avoided_g or 0.0
-    words = f"{_signed_share(tally.avoided_rel)}  {fmt.mass(abs(saved))} {'less' if saved >= 0 else 'more'}".strip()
+    words = f"{_signed_share(tally.avoided_rel)}{fmt.mass(abs(saved))} {'less' if saved >= 0 else 'more'}"
     named = element(
         "text",
         fmt.shorten(name, 23),
@@ -86,8 +85,8 @@ def _from_zero(value: float, across: svg.Scale, top: float, class_: str, told: s
 
 
 def _signed_share(avoided_rel: float | None) -> str:
-    """How emissions changed: `-31 %` where that much was avoided."""
-    return "" if avoided_rel is None else f"{MINUS if avoided_rel > 0 else '+'}{fmt.percent(abs(avoided_rel))}"
+    """How emissions changed: `-31 %, ` where that much was avoided."""
+    return "" if avoided_rel is None else f"{MINUS if avoided_rel > 0 else '+'}{fmt.percent(abs(avoided_rel))}, "
 
 
 def _comparison_table(groups: Sequence[Group], by: str) -> Markup:
@@ -138,9 +137,9 @@ def saving(report: Report) -> Figure | None:
     final = steps[-1].avoided_g
     picture = svg.picture(
         WIDTH,
-        floor + 28,
+        floor + 44,
         f"The saving grows to {fmt.co2e(final)} by {fmt.moment(end, report.zone)}.",
-        svg.time_axis(svg.time_ticks(across.start, across.end, report.zone, 12), across, _TOP + 22, floor),
+        svg.time_axis(svg.time_ticks(across.start, across.end, report.zone, 10), across, _TOP + 22, floor),
         svg.label(LEFT, _TOP + 8, f"{unit.name} CO₂e avoided", "axis"),
         join(_value_line(value, up) for value in svg.value_ticks(up)),
         svg.polyline(ground, "saved" if final >= 0 else "saved lost", closed=True),

@@ -67,10 +67,12 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def _key(key: Key) -> Markup:
+    lines = {"line": "M1 7H27", "deadline": "M14 1V13"}
+    kind = key.swatch.partition(" ")[0].partition("-")[0]
     swatch = element(
         "svg",
-        element("path", d="M1 7H27", class_=key.swatch)
-        if key.swatch.startswith("line")
+        element("path", d=lines[kind], class_=key.swatch)
+        if kind in lines
         else element("rect", x="1", y="2", width="26", height="10", class_=key.swatch),
         viewBox="0 0 28 14",
         width="28",

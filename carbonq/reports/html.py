@@ -4,16 +4,25 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from carbonq.domain.carbon import Origin
-from carbonq.domain.receipt import Receipt, ReceiptStatus
+from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
 from carbonq.reports.charts import comparison, saving
 from carbonq.reports.figure import figure, table
-from carbonq.reports.markup import Markup, element, join
+from carbonq.reports.markup import Markup, element, join, typeset
 from carbonq.reports.provenance import Remark
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally, avoided_g, baseline_g, combined_uncertainty_rel
 from carbonq.reports.timeline import ZONES_DRAWN, knowledge, timelines
-from carbonq.reports.words import deadlines, ended, energy_knowledge, group_name, heading_of, settled, verdict
+from carbonq.reports.words import (
+    deadlines,
+    ended,
+    energy_knowledge,
+    group_name,
+    heading_of,
+    part_name,
+    settled,
+    verdict,
+)
 
 ROWS_SHOWN = 1000
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -60,7 +69,7 @@ def _header(report: Report) -> Markup:
     total = report.summary.total
     parts: list[Markup] = [element("p", _period(report), class_="period"), element("h1", report.title)]
     if report.period:
-        parts.append(element("p", verdict(total), class_="verdict"))
+        parts.append(element("p", typeset(verdict(total)), class_="verdict"))
     if report.made_up:
         parts.append(element("p", element("strong", _made_up_word(report)), _made_up_warning(report), class_="warning"))
     if report.period:
@@ -102,7 +111,9 @@ def _unknown(jobs: int) -> str:
 
 
 def _tile(name: str, figure_text: str, remark: str) -> Markup:
-    return element("div", element("dt", name), element("dd", figure_text), element("dd", remark, class_="remark"))
+    return element(
+        "div", element("dt", name), element("dd", typeset(figure_text)), element("dd", typeset(remark), class_="remark")
+    )
 
 
 # --- the tables
@@ -139,47 +150,47 @@ def _groups_table(report: Report) -> Markup:
     return _scrolling("In sum", table(caption, heads, rows))
 
 
-def _known(text: str, left_out: int) -> str:
-    return f"{text} ({left_out:,} unknown)" if left_out else text
+def _known(words: str, left_out: int) -> str:
+    return _two(words, f"without {left_out:,} unknown") if left_out else words
+
+
+def _two(words: str, below: str) -> Markup:
+    """A cell of two lines, the second one small."""
+    return element("span", words) + element("small", below)
 
 
 def _receipts_table(report: Report) -> Markup:
     shown = report.receipts[-ROWS_SHOWN:]
-    heads = ["job", "project", "pool", "zone", "status", "energy is", "started", "finished", "delay", "deadline"]
-    heads += ["energy", "emitted", "at once", "avoided"]
+    heads = ["job", "ran", "energy", "emitted", "at once", "avoided", "delay", "deadline"]
     rows = [_receipt_row(receipt, report) for receipt in shown]
     zone = fmt.zone_name(report.issued_at, report.zone)
     caption = f"One line a job, in order of finish. Times are {zone}; masses are CO₂e."
     if len(shown) < len(report.receipts):
         caption += f" The last {len(shown):,} of {len(report.receipts):,}; the CSV and JSON reports hold all."
-    return _scrolling("Receipts", table(caption, heads, rows, words=6))
+    return _scrolling("Receipts", table(caption, heads, rows, words=2))
 
 
 def _receipt_row(receipt: Receipt, report: Report) -> list[str]:
     sure = combined_uncertainty_rel(receipt.readings)
     met = {True: "met", False: "missed", None: fmt.UNKNOWN}[receipt.deadline_met]
-    status = "" if receipt.status is ReceiptStatus.SETTLED else ", provisional"
+    ended_as = f"{receipt.state}, {receipt.status}"
+    where = f"{receipt.project}, {receipt.pool}, {receipt.zone}"
+    started, finished = fmt.moment(receipt.started_at, report.zone), fmt.moment(receipt.finished_at, report.zone)
+    same_day = started[:10] == finished[:10]
+    joules = fmt.energy(receipt.energy_j) + ("" if sure is None else f" ± {fmt.percent(sure)}")
     return [
-        receipt.name,
-        receipt.project,
-        receipt.pool,
-        receipt.zone,
-        f"{receipt.state}{status}",
-        _energy_is(receipt),
-        fmt.moment(receipt.started_at, report.zone),
-        fmt.moment(receipt.finished_at, report.zone),
+        _two(receipt.name, where),
+        _two(f"{started} to {finished[11:] if same_day else finished}", ended_as),
+        _two(joules, _energy_is(receipt)),
+        *(typeset(fmt.mass(grams)) for grams in (receipt.emissions_g, baseline_g(receipt), avoided_g(receipt))),
         fmt.span(receipt.delay_s),
         met,
-        fmt.energy(receipt.energy_j) + ("" if sure is None else f" ± {fmt.percent(sure)}"),
-        fmt.mass(receipt.emissions_g),
-        fmt.mass(baseline_g(receipt)),
-        fmt.mass(avoided_g(receipt)),
     ]
 
 
 def _energy_is(receipt: Receipt) -> str:
-    """`gpu measured, cpu modelled`."""
-    said = dict.fromkeys(f"{reading.component} {reading.provenance}" for reading in receipt.readings)
+    """`GPU measured, CPU modelled`."""
+    said = dict.fromkeys(f"{part_name(reading.component)} {reading.provenance}" for reading in receipt.readings)
     return ", ".join(said) or knowledge(receipt)
 
 
@@ -199,7 +210,9 @@ def _account(report: Report) -> Iterator[Markup]:
         promise, kept = fmt.co2e(total.forecast_avoided_g), fmt.co2e(total.forecast_realised_g)
         jobs = fmt.count(total.forecast_jobs, "job")
         facts.append(("Promised and kept", f"The plans promised {promise} avoided; it came to {kept} ({jobs})."))
-    yield element("dl", *(element("div", element("dt", k), element("dd", v)) for k, v in facts), class_="facts")
+    yield element(
+        "dl", *(element("div", element("dt", k), element("dd", typeset(v))) for k, v in facts), class_="facts"
+    )
     yield element("h3", "Energy, by what it was read with")
     yield _scrolling("Methods", _methods_table(report))
     yield element("h3", "Carbon intensity")
@@ -210,13 +223,13 @@ def _account(report: Report) -> Iterator[Markup]:
         yield element("h3", "Noted on the way")
         yield element("ul", join(element("li", _remark(remark)) for remark in report.remarks))
     yield element("h3", "What is assumed")
-    yield element("ul", join(element("li", sentence) for sentence in report.assumptions))
+    yield element("ul", join(element("li", typeset(sentence)) for sentence in report.assumptions))
 
 
 def _methods_table(report: Report) -> Markup:
     rows = [
         [
-            use.component.upper() if use.component != "dram" else "memory",
+            part_name(use.component),
             use.method,
             use.provenance,
             f"{use.jobs:,}",

@@ -33,14 +33,15 @@ class Lane(NamedTuple):
     marks: Sequence[Mark] = ()
 
 
-def lanes(receipts: Sequence[Receipt]) -> list[Lane]:
-    """Lanes pool by pool, the earliest first; drawn in the order of the marks."""
+def lanes(receipts: Sequence[Receipt], until: datetime) -> list[Lane]:
+    """Lanes pool by pool, the earliest first; marks from back to front. Deadlines after `until` are left out."""
     pools = [
         (pool, sorted(own, key=lambda receipt: (_begins(receipt), receipt.job_id)))
         for pool, own in groupby(sorted(receipts, key=lambda receipt: receipt.pool), lambda receipt: receipt.pool)
     ]
-    each = _own_lanes if len(receipts) <= JOBS_WITH_OWN_LANE else _shared_lanes
-    return [lane for pool, own in pools for lane in (Lane(f"pool {pool}"), *each(own))]
+    if len(receipts) > JOBS_WITH_OWN_LANE:
+        return [lane for pool, own in pools for lane in (Lane(f"pool {pool}"), *_shared_lanes(own))]
+    return [lane for pool, own in pools for lane in (Lane(f"pool {pool}"), *_own_lanes(own, until))]
 
 
 def spans(receipt: Receipt) -> list[tuple[datetime, datetime]]:
@@ -56,11 +57,11 @@ def spans(receipt: Receipt) -> list[tuple[datetime, datetime]]:
     return [(receipt.started_at, receipt.finished_at)]
 
 
-def _own_lanes(receipts: Iterable[Receipt]) -> Iterator[Lane]:
-    return (Lane(receipt.name, list(_story(receipt))) for receipt in receipts)
+def _own_lanes(receipts: Iterable[Receipt], until: datetime) -> Iterator[Lane]:
+    return (Lane(receipt.name, list(_story(receipt, until))) for receipt in receipts)
 
 
-def _story(receipt: Receipt) -> Iterator[Mark]:
+def _story(receipt: Receipt, until: datetime) -> Iterator[Mark]:
     """One job's marks, from the back to the front."""
     ran = spans(receipt)
     if receipt.baseline:
@@ -69,7 +70,8 @@ def _story(receipt: Receipt) -> Iterator[Mark]:
             yield Mark(Kind.WAIT, once.end, ran[0][0], receipt)
         yield Mark(Kind.AT_ONCE, once.start, once.end, receipt)
     yield from (Mark(Kind.RUN, start, end, receipt) for start, end in ran)
-    yield Mark(Kind.DEADLINE, receipt.deadline, receipt.deadline, receipt)
+    if receipt.deadline <= until:
+        yield Mark(Kind.DEADLINE, receipt.deadline, receipt.deadline, receipt)
 
 
 def _shared_lanes(receipts: Sequence[Receipt]) -> Iterator[Lane]:

@@ -5,6 +5,7 @@ from html import escape
 
 from carbonq.reports.format import printable
 
+MINUS = "\N{MINUS SIGN}"
 _VOID = frozenset({"meta", "path", "rect", "line", "circle", "stop", "use"})
 Attribute = str | float | bool | None
 
@@ -14,6 +15,9 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __add__(self, other: str) -> "Markup":
+        return Markup(str.__add__(self, text(other)))
+
 
 def element(tag: str, *children: str | None, **attributes: Attribute) -> Markup:
     """`<tag attributes>children</tag>`; plain text in it is escaped, None left out.
@@ -21,8 +25,8 @@ def element(tag: str, *children: str | None, **attributes: Attribute) -> Markup:
     `class_` and `aria_label` stand for `class` and `aria-label`; True is a bare attribute, None and False none at all.
     """
     inside = "".join(text(child) for child in children if child is not None)
-    opening = f"<{tag}{''.join(_attribute(name, value) for name, value in attributes.items())}>"
-    return Markup(opening if tag in _VOID and not inside else f"{opening}{inside}</{tag}>")
+    opening = f"<{tag}{''.join(_attribute(name, value) for name, value in attributes.items())}"
+    return Markup(f"{opening}/>" if tag in _VOID and not inside else f"{opening}>{inside}</{tag}>")
 
 
 def join(parts: Iterable[str], between: str = "") -> Markup:
@@ -42,3 +46,9 @@ def _attribute(name: str, value: Attribute) -> str:
         return f" {written}"
     shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     return f' {written}="{escape(printable(shown))}"'
+
+
+def typeset(words: str) -> str:
+    """Our own sentences as a page sets them: a true minus and the small two of CO₂e."""
+    signed = MINUS + words[1:] if words.startswith("-") else words
+    return signed.replace(" -", f" {MINUS}").replace("gCO2e", "g CO₂e").replace("CO2e", "CO₂e")

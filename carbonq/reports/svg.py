@@ -37,6 +37,7 @@ class TimeScale(NamedTuple):
 class Tick(NamedTuple):
     time: datetime
     label: str
+    date: str  # under the first tick of each day; empty where the label is the date
     begins_day: bool
 
 
@@ -45,13 +46,13 @@ def value_scale(values: Sequence[float], first: float, last: float) -> Scale:
     low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
     if low == high:
         high = 1.0
-    step = _round_step((high - low) / 4)
+    step = _round_step((high - low) / 5)
     return Scale(floor(low / step) * step, ceil(high / step) * step, first, last)
 
 
 def value_ticks(scale: Scale) -> list[float]:
     """Round numbers from end to end, about five."""
-    step = _round_step((scale.high - scale.low) / 4)
+    step = _round_step((scale.high - scale.low) / 5)
     return [step * k for k in range(round(scale.low / step), round(scale.high / step) + 1)]
 
 
@@ -61,11 +62,17 @@ def time_ticks(start: datetime, end: datetime, zone: tzinfo, most: int) -> list[
     midnight = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if hours > 24:  # whole weeks begin on Mondays
         midnight -= timedelta(days=midnight.weekday())
+    steps = ceil((end - start) / timedelta(hours=hours)) + ceil(168 / hours) + 1
+    walls = (
+        midnight + k * timedelta(hours=hours) for k in range(steps)
+    )  # wall time: steps over a change of the clocks
     ticks: list[Tick] = []
-    for k in range(ceil((end - start) / timedelta(hours=hours)) + ceil(168 / hours) + 1):
-        local = midnight + k * timedelta(hours=hours)  # wall time: steps over a change of the clocks
-        if start <= local <= end:
-            ticks.append(Tick(local, _tick_label(local), not (local.hour or local.minute)))
+    for wall in walls:
+        if start <= wall <= end:
+            date = f"{wall:%a} {wall.day} {wall:%b}"
+            shown = "" if ticks and ticks[-1].time.date() == wall.date() else date
+            label = date if hours >= 24 else f"{wall:%H:%M}"
+            ticks.append(Tick(wall, label, "" if hours >= 24 else shown, not (wall.hour or wall.minute)))
     return ticks
 
 
@@ -99,7 +106,8 @@ def time_axis(ticks: Sequence[Tick], scale: TimeScale, top: float, bottom: float
     """A grid line and a label below for each tick."""
     return join(
         line(x := scale(tick.time), top, x, bottom, "grid strong" if tick.begins_day else "grid")
-        + label(x, bottom + 18, tick.label, "tick strong" if tick.begins_day else "tick", "middle")
+        + label(x, bottom + 18, tick.label, "tick", "middle")
+        + label(x, bottom + 34, tick.date, "tick strong", "middle")
         for tick in ticks
     )
 
@@ -112,10 +120,6 @@ def picture(width: float, height: float, description: str, *parts: str) -> Marku
 
 
 _TICK_HOURS = (1 / 12, 1 / 6, 1 / 4, 1 / 2, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 48.0, 168.0, 336.0, 672.0, 1344.0, 2688.0)
-
-
-def _tick_label(local: datetime) -> str:
-    return f"{local:%a} {local.day} {local:%b}" if not (local.hour or local.minute) else f"{local:%H:%M}"
 
 
 def _round_step(least: float) -> float:

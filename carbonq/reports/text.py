@@ -9,7 +9,16 @@ from carbonq.reports import Style
 from carbonq.reports import format as fmt
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally
-from carbonq.reports.words import deadlines, ended, energy_knowledge, group_name, heading_of, settled, verdict
+from carbonq.reports.words import (
+    deadlines,
+    ended,
+    energy_knowledge,
+    group_name,
+    heading_of,
+    part_name,
+    settled,
+    verdict,
+)
 
 WIDTH = 100
 _NAME_WIDTH = 24
@@ -130,7 +139,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         sure = "" if use.uncertainty_rel is None else f" ± {fmt.percent(use.uncertainty_rel)}"
         yield (
             "",
-            f"{use.component}: {use.provenance} by {fmt.printable(use.method)}, {fmt.energy(use.energy_j)}{sure}, {fmt.count(use.jobs, 'job')}",
+            f"{part_name(use.component)}: {use.provenance} by {fmt.printable(use.method)}, {fmt.energy(use.energy_j)}{sure}, {fmt.count(use.jobs, 'job')}",
         )
     for source in report.sources:
         origins = " and ".join(source.origins) or "of unknown origin"

@@ -22,6 +22,12 @@ BARS_DRAWN = 400
 _TOP, _CURVE_HEIGHT, _GAP, _LANE_HEIGHT, _BAR_HEIGHT = 34.0, 170.0, 18.0, 17.0, 11.0
 
 
+_LEDE = (
+    "Above, the grid's carbon intensity. Below, each job where it ran, and where it would have run at once;"
+    " the stronger the tint behind the bars, the dirtier the grid."
+)
+
+
 class Piece(NamedTuple):
     """The intensity of one stretch of time, and its outer quantiles where it is a forecast."""
 
@@ -39,34 +45,35 @@ def timelines(report: Report) -> list[Figure]:
     for receipt in report.receipts:
         by_zone.setdefault(receipt.zone, []).append(receipt)
     busiest = sorted(by_zone, key=lambda zone: (-len(by_zone[zone]), zone))
-    return [_timeline(report, zone, by_zone[zone]) for zone in busiest[:ZONES_DRAWN]]
+    return [
+        _timeline(report, zone, by_zone[zone], _LEDE if zone == busiest[0] else "") for zone in busiest[:ZONES_DRAWN]
+    ]
 
 
-def _timeline(report: Report, zone: Zone, receipts: Sequence[Receipt]) -> Figure:
+def _timeline(report: Report, zone: Zone, receipts: Sequence[Receipt], lede: str) -> Figure:
     start, end = _period(receipts)
     across = svg.TimeScale(start, end, LEFT, WIDTH - RIGHT)
     actual, bundled = _bundled(list(_actual(report.intensity, zone, receipts, start, end)))
     expected, _ = _bundled(list(_expected(report.forecasts, zone, start, end)))
     drawn = sorted(receipts, key=lambda receipt: -(receipt.energy_j or 0.0))[:BARS_DRAWN]
-    rows = lanes(drawn)
+    rows = lanes(drawn, until=end)
     floor = _TOP + _CURVE_HEIGHT
     bottom = floor + _GAP + len(rows) * _LANE_HEIGHT + 4
     peak = [*(piece.value for piece in actual), *(value for piece in expected for value in (piece.low, piece.high))]
     up = svg.value_scale(peak, floor, _TOP)
     picture = svg.picture(
         WIDTH,
-        bottom + 28,
+        bottom + 44,
         _description(zone, receipts, actual),
         _shade(actual, across, floor + _GAP, bottom),
-        svg.time_axis(svg.time_ticks(start, end, report.zone, 12), across, _TOP, bottom),
+        svg.time_axis(svg.time_ticks(start, end, report.zone, 10), across, _TOP, bottom),
         _value_axis(up),
         _curve(actual, expected, across, up),
         join(_lane(lane, across, floor + _GAP + i * _LANE_HEIGHT, report) for i, lane in enumerate(rows)),
     )
     return Figure(
         title=f"When the jobs ran: {zone}",
-        lede="Above, the grid's carbon intensity. Below, each job where it ran, and where it would have run at once;"
-        " the darker the ground, the dirtier the grid.",
+        lede=lede,
         picture=picture,
         keys=list(_keys(actual, expected, rows)),
         tables=[_intensity_table(actual, expected, report), _jobs_table(drawn, report)],
@@ -293,7 +300,7 @@ def _keys(actual: Sequence[Piece], expected: Sequence[Piece], rows: Sequence[Lan
     if any(mark.kind is Kind.AT_ONCE for mark in marks):
         yield Key("at-once", "the same job, had it started at once")
     if any(mark.kind is Kind.DEADLINE for mark in marks):
-        yield Key("deadline", "its deadline")
+        yield Key("deadline", "its deadline, where it falls in this period")
 
 
 def _notes(jobs: int, drawn: int, bundled: int, report: Report, zone: Zone) -> Iterator[str]:

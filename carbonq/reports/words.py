@@ -1,5 +1,6 @@
 """The sentences that the terminal and the page share. Pure."""
 
+from carbonq.domain.energy import Component
 from carbonq.domain.job import JobState
 from carbonq.reports import format as fmt
 from carbonq.reports.summary import Tally
@@ -55,3 +56,8 @@ def settled(total: Tally) -> str:
     done = f"{total.jobs - total.provisional_jobs:,} settled"
     waiting = f", {total.provisional_jobs:,} provisional until the grid's actual intensity is published"
     return done + (waiting if total.provisional_jobs else "")
+
+
+def part_name(component: Component) -> str:
+    """`GPU`, `CPU`, `memory`."""
+    return "memory" if component is Component.DRAM else component.upper()
