@@ -96,12 +96,12 @@ class _Key(NamedTuple):
     priority: int
 
 
-def bundles_of(scene: Scene, grid: SlotGrid) -> tuple[list[Bundle], dict[str, Pool]]:
+def bundles_of(scene: Scene, grid: SlotGrid, hurry: Collection[str] = ()) -> tuple[list[Bundle], dict[str, Pool]]:
     """All waiting jobs as bundles, most urgent priority first, and the pools there are for them."""
     ends = _ends(scene)
     alike: dict[_Key, list[Job]] = defaultdict(list)
     for job in sorted(scene.waiting, key=lambda job: -job.priority):
-        alike[_key(job, scene.now, ends)].append(job)
+        alike[_key(job, scene.now, ends, job.id in hurry)].append(job)
     known = {pool.name: pool for pool in pools_of(scene.workers)}
     homes = _homes(alike, known, scene)
     bundles: list[Bundle] = []
@@ -117,7 +117,7 @@ def bundles_of(scene: Scene, grid: SlotGrid) -> tuple[list[Bundle], dict[str, Po
     return bundles, known | {pool.name: pool for pools in homes.values() for pool in pools}
 
 
-def _key(job: Job, now: datetime, ends: Mapping[str, datetime]) -> _Key:
+def _key(job: Job, now: datetime, ends: Mapping[str, datetime], hurry: bool) -> _Key:
     profile = job.profile
     parents = tuple(parent for parent in job.needs if parent in ends)
     earliest = max(now, job.not_before or now, *(ends[parent] for parent in parents))
@@ -126,7 +126,7 @@ def _key(job: Job, now: datetime, ends: Mapping[str, datetime]) -> _Key:
         power_w=profile.power_w.p50,
         duration_s=profile.duration_s.p50,
         earliest=earliest,
-        latest_start=job.latest_start,
+        latest_start=min(earliest, job.latest_start) if hurry else job.latest_start,
         due=job.state is JobState.READY or (job.planned_start is not None and job.planned_start <= now),
         planned_start=job.planned_start,
         pool=job.pool,

@@ -1,6 +1,6 @@
 """The plan as it should stand now, and what that changes: jobs move only where it is worth it. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -73,9 +73,14 @@ def runs(scene: Scene, placement: Placement) -> Iterator[Run]:
 
 def planned_starts(scene: Scene, placement: Placement) -> Iterator[PlannedStart]:
     """What the queue keeps of a bundle's place: one start a job. All of a bundle are due together."""
+    return told(scene, placement, runs(scene, placement))
+
+
+def told(scene: Scene, placement: Placement, expected: Iterable[Run]) -> Iterator[PlannedStart]:
+    """The runs of one placement as the queue keeps them."""
     detail = sentence(scene, placement)
     label = placement.pool.label if placement.pool else None
-    for run in runs(scene, placement):
+    for run in expected:
         due = _due(run, scene.now)
         yield PlannedStart(run.job.id, due, run.end, label, placement.reason, detail, run.emissions_g)
 

@@ -12,7 +12,7 @@ from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.spec import CarbonPolicy, JobSpec, OnMiss
 from carbonq.domain.units import format_duration
 from carbonq.scheduler.bundles import Scene, latest_safe_start, slots_of
-from carbonq.scheduler.deciding import Run, planned_starts, runs
+from carbonq.scheduler.deciding import Run, runs, told
 from carbonq.scheduler.emissions import expected_band_g, expected_g
 from carbonq.scheduler.planner.room import Room
 from carbonq.scheduler.snapshot import Draft, Placement, frame, placements
@@ -74,11 +74,9 @@ def quote(jobs: Sequence[Job], scene: Scene, planner: Planner) -> Quoted:
 
     A quote that is not feasible says when the job could be done at the earliest: the caller raises Infeasible.
     """
-    planned = _place(jobs, scene, planner)
-    at_once = _place([_without_choice(job) for job in jobs], scene, planner)
-    expected = [planned.runs[job.id] for job in jobs]
-    immediate = [at_once.runs[job.id] for job in jobs]
-    starts = {start.job_id: start for found in planned.found for start in planned_starts(scene, found)}
+    planned, at_once = _place(jobs, scene, planner), _place(jobs, scene, planner, hurry=True)
+    starts = {start.job_id: start for found, its_runs in planned.found for start in told(scene, found, its_runs)}
+    expected, immediate = planned.runs_of(jobs), at_once.runs_of(jobs)
     ordered = [starts[job.id] for job in jobs]
     placed = [_with_plan(*row) for row in zip(jobs, ordered, immediate, strict=True)]
     return Quoted(_quote(scene, planned, expected, immediate, ordered[0]), placed, ordered)
@@ -86,24 +84,21 @@ def quote(jobs: Sequence[Job], scene: Scene, planner: Planner) -> Quoted:
 
 class _Placed(NamedTuple):
     draft: Draft
-    found: list[Placement]
-    runs: dict[str, Run]
+    found: list[tuple[Placement, list[Run]]]  # of the bundles that hold new jobs
+
+    def runs_of(self, jobs: Sequence[Job]) -> list[Run]:
+        by_id = {run.job.id: run for _, its_runs in self.found for run in its_runs}
+        return [by_id[job.id] for job in jobs]
 
 
-def _place(jobs: Sequence[Job], scene: Scene, planner: Planner) -> _Placed:
-    """Where the new jobs land when everything that is planned already stays where it is."""
-    draft = frame(replace(scene, waiting=(*scene.waiting, *jobs)), {job.id for job in scene.waiting})
+def _place(jobs: Sequence[Job], scene: Scene, planner: Planner, *, hurry: bool = False) -> _Placed:
+    """Where the new jobs land when everything that is planned already stays where it is; `hurry`: as soon as possible."""
     new = {job.id for job in jobs}
-    found = [
-        placement
-        for placement in placements(draft, planner.plan(draft.snapshot))
-        if any(job.id in new for job in placement.bundle.jobs)
-    ]
-    return _Placed(draft, found, {run.job.id: run for placement in found for run in runs(scene, placement)})
-
-
-def _without_choice(job: Job) -> Job:
-    return job.model_copy(update={"latest_start": _earliest(job)})
+    hold = {job.id for job in scene.waiting}
+    draft = frame(replace(scene, waiting=(*scene.waiting, *jobs)), hold, new if hurry else ())
+    everything = placements(draft, planner.plan(draft.snapshot))
+    ours = [placement for placement in everything if any(job.id in new for job in placement.bundle.jobs)]
+    return _Placed(draft, [(placement, list(runs(scene, placement))) for placement in ours])
 
 
 def _with_plan(job: Job, start: PlannedStart, immediate: Run) -> Job:
@@ -121,30 +116,32 @@ def _with_plan(job: Job, start: PlannedStart, immediate: Run) -> Job:
     )
 
 
-def _quote(scene: Scene, placed: _Placed, runs: Sequence[Run], immediate: Sequence[Run], start: PlannedStart) -> Quote:
-    job, placement = runs[0].job, runs[0].placement
+def _quote(
+    scene: Scene, placed: _Placed, expected: Sequence[Run], immediate: Sequence[Run], start: PlannedStart
+) -> Quote:
+    job, placement = expected[0].job, expected[0].placement
     zone = placement.bundle.pools[0].zone if placement.pool is None else placement.pool.zone
     forecast = scene.forecasts.get(zone)
-    ends = max(run.end for run in runs)
-    low_g, high_g = _band(scene, runs)
+    ends = max(run.end for run in expected)
+    low_g, high_g = _band(scene, expected)
     finish = max(run.end for run in immediate)
     return Quote(
         name=job.name,
-        tasks=len(runs),
+        tasks=len(expected),
         feasible=_earliest(job) + timedelta(seconds=_shortest_s(job.profile)) <= job.deadline,
         zone=zone,
         pool=start.pool,
         submitted_at=job.submitted_at,
-        planned_start=min(run.start for run in runs),
+        planned_start=min(run.start for run in expected),
         planned_end=ends,
         latest_start=job.latest_start,
         deadline=job.deadline,
         slack_s=(job.deadline - ends).total_seconds(),
         earliest_finish=finish,
         profile=job.profile,
-        energy_j=job.profile.energy_j * len(runs),
+        energy_j=job.profile.energy_j * len(expected),
         emissions_now_g=_total(run.emissions_g for run in immediate),
-        emissions_planned_g=_total(run.emissions_g for run in runs),
+        emissions_planned_g=_total(run.emissions_g for run in expected),
         emissions_planned_low_g=low_g,
         emissions_planned_high_g=high_g,
         reason=start.reason,
@@ -153,44 +150,44 @@ def _quote(scene: Scene, placed: _Placed, runs: Sequence[Run], immediate: Sequen
         origin=forecast.origin if forecast else None,
         attribution=forecast.attribution if forecast else "",
         forecast_age_s=(scene.now - forecast.issued_at).total_seconds() if forecast else None,
-        alternatives=tuple(_alternatives(scene, placed, runs)),
-        warnings=tuple(_warnings(runs)),
+        alternatives=tuple(_alternatives(scene, placed, expected)),
+        warnings=tuple(_warnings(expected)),
     )
 
 
-def _warnings(runs: Sequence[Run]) -> Iterator[str]:
-    job = runs[0].job
+def _warnings(expected: Sequence[Run]) -> Iterator[str]:
+    job = expected[0].job
     duration_s = job.profile.duration_s.p50
-    late = sum(run.end > run.job.deadline for run in runs)
+    late = sum(run.end > run.job.deadline for run in expected)
     if _earliest(job) + timedelta(seconds=duration_s) > job.deadline:
         yield (
             f"it is expected to run {format_duration(duration_s)} ({job.profile.duration_method}) and then misses its "
             "deadline; give `duration:` if you know better"
         )
     elif late:
-        what = "it ends" if len(runs) == 1 else f"{late} of {len(runs)} tasks end"
+        what = "it ends" if len(expected) == 1 else f"{late} of {len(expected)} tasks end"
         yield f"{what} after the deadline on the machines that are known now"
-    if all(pool.label is None for pool in runs[0].placement.bundle.pools):
+    if all(pool.label is None for pool in expected[0].placement.bundle.pools):
         yield "no known worker could run it; planned as if there were room for all of it"
 
 
-def _band(scene: Scene, runs: Sequence[Run]) -> tuple[float | None, float | None]:
+def _band(scene: Scene, expected: Sequence[Run]) -> tuple[float | None, float | None]:
     """Grams were the intensity at the forecast's outermost quantiles throughout: wider than any single day will be."""
     known: dict[tuple[str | None, datetime], tuple[float | None, float | None]] = {}
-    for run in runs:
+    for run in expected:
         zone = run.placement.pool.zone if run.placement.pool else None
         if (zone, run.start) not in known:
             forecast = scene.forecasts.get(zone) if zone else None
             known[zone, run.start] = expected_band_g(forecast, run.start, run.end, run.job.profile.energy_j)
-    bands = [known[run.placement.pool.zone if run.placement.pool else None, run.start] for run in runs]
+    bands = [known[run.placement.pool.zone if run.placement.pool else None, run.start] for run in expected]
     return _total(low for low, _ in bands), _total(high for _, high in bands)
 
 
-def _alternatives(scene: Scene, placed: _Placed, runs: Sequence[Run]) -> Iterator[Alternative]:
+def _alternatives(scene: Scene, placed: _Placed, expected: Sequence[Run]) -> Iterator[Alternative]:
     """The next best starts with room for all tasks at once, well apart from the planned one and from each other."""
-    taken = [run.start for run in runs[:1]]
-    apart = max(timedelta(seconds=scene.slot_s), placed.found[0].bundle.span / 2)
-    for option in sorted(_options(scene, placed, runs), key=lambda option: (option.emissions_g, option.start)):
+    taken = [run.start for run in expected[:1]]
+    apart = max(timedelta(seconds=scene.slot_s), placed.found[0][0].bundle.span / 2)
+    for option in sorted(_options(scene, placed, expected), key=lambda option: (option.emissions_g, option.start)):
         if all(abs(option.start - start) >= apart for start in taken):
             taken.append(option.start)
             yield option
@@ -198,17 +195,17 @@ def _alternatives(scene: Scene, placed: _Placed, runs: Sequence[Run]) -> Iterato
             return
 
 
-def _options(scene: Scene, placed: _Placed, runs: Sequence[Run]) -> Iterator[Alternative]:
+def _options(scene: Scene, placed: _Placed, expected: Sequence[Run]) -> Iterator[Alternative]:
     grid, snapshot = placed.draft.grid, placed.draft.snapshot
-    bundle = placed.found[0].bundle
+    bundle = placed.found[0][0].bundle
     room = Room.left_by(snapshot.pools, grid.slots)
     open_pools = {pool.name for pool in snapshot.pools}
     units, length = bundle.need.units * len(placed.found), slots_of(bundle.span.total_seconds(), grid)
-    energy_j = bundle.profile.energy_j * len(runs)
+    energy_j = bundle.profile.energy_j * len(expected)
     for pool in bundle.pools if bundle.at_once is None else ():
         for slot in range(max(0, grid.index(bundle.earliest)), grid.slots):
             start = max(grid.at(slot), bundle.earliest)
-            if start > runs[0].job.latest_start:
+            if start > expected[0].job.latest_start:
                 break
             grams = expected_g(scene.forecasts.get(pool.zone), start, start + bundle.span, energy_j)
             if grams is not None and pool.name in open_pools and room.fits(pool.name, slot, slot + length, units):

@@ -40,10 +40,11 @@ class Draft:
     pools: Mapping[str, Pool]
 
 
-def frame(scene: Scene, hold: Collection[str] = ()) -> Draft:
-    """Cut the scene into slots. Bundles with a job in `hold` (ids) stay in their planned slot if there is room."""
+def frame(scene: Scene, hold: Collection[str] = (), hurry: Collection[str] = ()) -> Draft:
+    """Cut the scene into slots. Ids of jobs: those in `hold` stay where they are planned if there is room; those in
+    `hurry` have no choice but to start as soon as they can."""
     grid = horizon_of(scene)
-    bundles, known = bundles_of(scene, grid)
+    bundles, known = bundles_of(scene, grid, hurry)
     room = Room((_pool_snapshot(pool) for pool in known.values()), grid.slots)
     for job in scene.running:
         end = _slots_until(grid, expected_end(job, scene.now))
@@ -108,7 +109,7 @@ def _plan_job(bundle: Bundle, grid: SlotGrid) -> PlanJob:
     length = slots_of(bundle.span.total_seconds(), grid)
     queued = timedelta(seconds=bundle.profile.duration_s.p50 * (len(bundle.jobs) - 1))
     latest = grid.index(bundle.jobs[0].latest_start - queued)
-    return PlanJob.model_construct(  # checked numbers of our own: nothing to validate ten thousand times
+    return PlanJob(
         id=bundle.id,
         gpus=bundle.need.units,
         power_w=bundle.profile.power_w.p50,
@@ -116,10 +117,6 @@ def _plan_job(bundle: Bundle, grid: SlotGrid) -> PlanJob:
         earliest_slot=first,
         deadline_slot=min(latest + length, grid.slots),
         pools=tuple(pool.name for pool in bundle.pools),
-        interruptible=False,
-        min_run_slots=1,
-        max_runs=None,
-        resume_slots=0,
     )
 
 

@@ -166,7 +166,7 @@ class _Draft:
 
     def _assignment(self, job: PlanJob) -> Assignment:
         start, pool = self._where(job)
-        return Assignment.model_construct(  # our own numbers: nothing to validate ten thousand times
+        return Assignment(
             job=job.id,
             pool=pool,
             segments=((start, start + job.duration_slots),),
