@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, field_validator
@@ -33,6 +33,11 @@ def _is_http_url(url: str) -> str:
     return url
 
 
+def _depends(schema: dict[str, Any]) -> None:
+    """The default is found on the machine: the description says how."""
+    del schema["default"]
+
+
 class Settings(StrictValue):
     """Every setting. In a file its key is the alias (`lease: 30s`), in the environment `CARBONQ_LEASE`; here the base unit."""
 
@@ -49,11 +54,13 @@ class Settings(StrictValue):
     zone: ZoneCode = Field(
         default="DE",
         description="the grid's zone of this machine; default: assumed from its time zone",
+        json_schema_extra=_depends,
         examples=["FR"],
     )
     sources: tuple[str, ...] = Field(
         default=("typical",),
         min_length=1,
+        json_schema_extra=_depends,
         description="providers of carbon intensity, asked in this order: `csv:PATH`, `uk`, `typical`; "
         "default: `uk` in Great Britain, then `typical`",
     )
@@ -90,14 +97,20 @@ class Settings(StrictValue):
         default=30 * 86_400.0, alias="retention", description="how long the queue keeps jobs that have ended"
     )
     data_dir: Path = Field(
-        default=Path("~/.local/share/carbonq"), description="logs, results and the private server's data"
+        default=Path("~/.local/share/carbonq"),
+        json_schema_extra=_depends,
+        description="logs, results and the private server's data; default: carbonq under XDG_DATA_HOME (~/.local/share)",
     )
     runtime_dir: Path = Field(
-        default=Path("/run/user/UID/carbonq"),
-        description="sockets; a short path; default: /tmp/carbonq-UID without XDG",
+        default=Path("/tmp/carbonq"),  # noqa: S108  # replaced by one of the user's own: see carbonq.config
+        json_schema_extra=_depends,
+        description="sockets, so a short path; default: carbonq under XDG_RUNTIME_DIR, else /tmp/carbonq-UID",
     )
     secrets_dir: Path = Field(
-        default=Path("~/.config/carbonq/secrets"), description="one file a secret that jobs name under `secrets`"
+        default=Path("~/.config/carbonq/secrets"),
+        json_schema_extra=_depends,
+        description="one file a secret that jobs name under `secrets`; "
+        "default: carbonq/secrets under XDG_CONFIG_HOME (~/.config)",
     )
     origins: Mapping[str, str] = Field(default={}, exclude=True, repr=False, description="where each value came from")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
 
 from carbonq.domain.job import Outcome, Requirement
 from carbonq.domain.value import StrictValue
@@ -19,8 +19,20 @@ MAX_ARRAY = 100_000
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Scalar = str | Whole | Number | Annotated[bool, Strict()]
+
+
+def _names_a_program(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    if not arguments[0]:
+        raise ValueError("the program's name is empty; write it like [python, train.py]")
+    return arguments
+
+
 Command = Annotated[str, Field(pattern=r"\S")]
-Arguments = Annotated[tuple[str, ...], Field(min_length=1, json_schema_extra={"prefixItems": [{"minLength": 1}]})]
+Arguments = Annotated[
+    tuple[str, ...],
+    Field(min_length=1, json_schema_extra={"prefixItems": [{"minLength": 1}]}),
+    AfterValidator(_names_a_program),
+]
 JobId = Annotated[str, Field(min_length=1, max_length=128)]
 Label = Annotated[str, Field(max_length=256)]
 
