@@ -98,6 +98,7 @@ def first_word(spec: JobSpec) -> str | None:
 
 
 def is_missing(word: str, search_path: str, workdir: str) -> bool:
+    """Whether a shell started in `workdir` would not find this command."""
     if "/" in word:
         return not (Path(workdir) / word).exists()
     return shutil.which(word, path=search_path) is None

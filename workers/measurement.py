@@ -10,13 +10,12 @@ from typing import NamedTuple
 from carbonq.domain.energy import Component, EnergyReading, Provenance, TraceSegment
 from carbonq.domain.job import Measurement, Outcome
 from carbonq.domain.time import Clock
-from carbonq.workers import attribution, environment
+from carbonq.workers import attribution
 from carbonq.workers.attribution import Curve, Point
 from carbonq.workers.meters import cpu_model, rapl
 from carbonq.workers.record import AttemptRecord
 from carbonq.workers.runner import Ending
 
-EXIT_NOT_FOUND = 127  # what a POSIX shell exits with where it cannot find a command
 LONG_GAP_S = 10.0
 OUTCOMES = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
 LOSSES = {
@@ -92,8 +91,6 @@ def judge(record: AttemptRecord, ending: Ending) -> tuple[Outcome, str]:
         return Outcome.LOST, LOSSES.get(ending.reason, ending.error)
     if ending.signal is not None:
         return Outcome.FAILED, _killed_by(ending.signal)
-    if ending.exit_code == EXIT_NOT_FOUND and record.first_word and _is_missing(record):
-        return Outcome.COULD_NOT_START, f"command {record.first_word}: not found on this worker"
     return (Outcome.SUCCEEDED, "") if ending.exit_code == 0 else (Outcome.FAILED, f"exit code {ending.exit_code}")
 
 
@@ -189,10 +186,6 @@ def _sum(curves: Sequence[Curve]) -> Curve:
 
 def _provenance(sample: Sample) -> Provenance:
     return Provenance(sample.provenance)
-
-
-def _is_missing(record: AttemptRecord) -> bool:
-    return environment.is_missing(record.first_word or "", record.search_path, record.workdir)
 
 
 def _killed_by(signum: int) -> str:

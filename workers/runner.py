@@ -4,11 +4,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,8 +66,8 @@ class Ending:
 class Attempt:
     """A running attempt: one that this worker started, or one that it found."""
 
-    def __init__(self, folder: AttemptFolder, process: "subprocess.Popen[bytes] | None", fd: int) -> None:
-        self.folder, self._process, self._fd = folder, process, fd
+    def __init__(self, folder: AttemptFolder, shim: "Child | None", fd: int) -> None:
+        self.folder, self._shim, self._fd = folder, shim, fd
 
     def fileno(self) -> int:
         """Readable when there may be news: the shim's socket, or the pidfd of a shim that was found."""
@@ -102,19 +101,15 @@ class Attempt:
             os.close(self._fd)
             self._fd = -1
 
-    def reap(self) -> bool:
-        """Whether the shim is gone, its exit status collected."""
-        return self._process is None or self._process.poll() is not None
-
     def _shim_lives(self) -> bool:
-        if self._process is not None:
-            return self._process.poll() is None
+        if self._shim is not None:
+            return self._shim.is_alive()
         identity = self.folder.read("shim.json") or {}
         return leftovers.is_same(identity.get("shim"), identity.get("boot_id"))
 
     def _signal_shim(self, signum: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(signum)
+        if self._shim is not None:
+            self._shim.signal(signum)
             return
         identity = self.folder.read("shim.json") or {}
         if leftovers.is_same(identity.get("shim"), identity.get("boot_id")):
@@ -127,12 +122,13 @@ class Runner:
     def __init__(self, attempts_dir: Path, *, prewarmed: int = 1) -> None:
         self.attempts_dir, self._prewarmed = attempts_dir, prewarmed
         attempts_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._idle: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
+        self._idle: list[tuple[Child, socket.socket]] = []
+        self._children: list[Child] = []
 
     def prewarm(self) -> None:
         """Bring the idle shims up to their number; call when there is time for it."""
         while len(self._idle) < self._prewarmed:
-            self._idle.append(_start_shim())
+            self._idle.append(self._start_shim())
 
     def start(
         self,
@@ -161,9 +157,11 @@ class Runner:
             if keepalive is None
             else dataclasses.asdict(keepalive) | {"replies": dict(keepalive.replies), "every_s": every_s},
         }
-        process, control = self._take_idle()
+        shim, control = self._take_idle()
+        # before the order: whoever finds this folder from now on knows whom to look for
+        folder.write("shim.json", {"boot_id": proc.boot_id(), "shim": shim.identity})
         _send_order(control, json.dumps(order).encode() + b"\n", locks)
-        return Attempt(folder, process, control.detach())
+        return Attempt(folder, shim, control.detach())
 
     def existing(self) -> Iterator[AttemptFolder]:
         """Folders of attempts that have not been reported."""
@@ -181,20 +179,30 @@ class Runner:
                 fd = os.pidfd_open(identity["shim"]["pid"])
         return Attempt(folder, None, fd)
 
+    def reap(self) -> None:
+        """Collect the exit status of shims that are gone."""
+        self._children = [child for child in self._children if child.is_alive()]
+
     def close(self) -> None:
         """End the idle shims; attempts are left alone."""
-        for process, control in self._idle:
-            control.close()
-            process.wait()
-        self._idle.clear()
-
-    def _take_idle(self) -> "tuple[subprocess.Popen[bytes], socket.socket]":
         while self._idle:
-            process, control = self._idle.pop()
-            if process.poll() is None:
-                return process, control
+            shim, control = self._idle.pop()
             control.close()
-        return _start_shim()
+            shim.wait()
+        self.reap()
+
+    def _take_idle(self) -> "tuple[Child, socket.socket]":
+        while self._idle:
+            shim, control = self._idle.pop()
+            if shim.is_alive():
+                return shim, control
+            control.close()
+        return self._start_shim()
+
+    def _start_shim(self) -> "tuple[Child, socket.socket]":
+        shim, control = start_shim()
+        self._children.append(shim)
+        return shim, control
 
 
 def recorded_ending(folder: AttemptFolder) -> Ending | None:
@@ -225,19 +233,51 @@ def clean_up(folder: AttemptFolder) -> Ending:
     )
 
 
-def _start_shim() -> "tuple[subprocess.Popen[bytes], socket.socket]":
+class Child:
+    """A shim that this process started. Until it is waited for, its pid is nobody else's."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.identity = pid, {"pid": pid, "start_ticks": proc.start_ticks(pid)}
+        self._is_gone, self._lock = False, threading.Lock()
+
+    def is_alive(self) -> bool:
+        return not self._wait(os.WNOHANG)
+
+    def wait(self) -> None:
+        self._wait(0)
+
+    def signal(self, signum: int) -> None:
+        with self._lock:
+            if not self._is_gone:
+                os.kill(self.pid, signum)
+
+    def _wait(self, options: int) -> bool:
+        with self._lock:
+            if not self._is_gone:
+                self._is_gone = os.waitpid(self.pid, options)[0] == self.pid
+            return self._is_gone
+
+
+def start_shim() -> tuple[Child, socket.socket]:
+    """A shim that waits for its order on the returned socket.
+
+    It gets a session of its own, so that a terminal's Ctrl-C reaches the worker and not the jobs, and of the worker's
+    environment only what the interpreter may need to start.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with theirs:
-        process = subprocess.Popen(
+        pid = os.posix_spawn(
+            sys.executable,
             [sys.executable, "-I", "-S", "-X", "utf8", "-c", START_SHIM, str(Path(__file__).resolve().parent)],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a terminal's Ctrl-C reaches the worker, not the jobs
-            env={},
-            cwd="/",
+            {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ],
+            setsid=True,
         )
-    return process, ours
+    return Child(pid), ours
 
 
 def _send_order(control: socket.socket, order: bytes, locks: Sequence[int]) -> None:
@@ -259,10 +299,3 @@ def _signal_process(pid: int, start_ticks: int, signum: int) -> None:
         pass
     finally:
         os.close(fd)
-
-
-def is_readable(fd: int, timeout_s: float) -> bool:
-    """Wait for news on one descriptor."""
-    waiter = select.poll()
-    waiter.register(fd, select.POLLIN)
-    return bool(waiter.poll(max(0, int(timeout_s * 1000))))

@@ -37,7 +37,7 @@ class WorkerSettings:
     retry_backoff_s: float = 10.0  # doubled with each failed attempt, up to an hour
     keep_attempts_s: float = 7 * 86_400.0  # how long a reported attempt's log stays on disk
     powercap_dir: Path = POWERCAP
-    prewarmed_shims: int = 1
+    prewarmed_shims: int = 2
     extra_env: Mapping[str, str] = field(default_factory=dict)  # handed to every job
 
 

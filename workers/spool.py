@@ -47,6 +47,10 @@ class Spool:
     def remove(self, entry: Entry) -> None:
         entry.path.unlink(missing_ok=True)
 
+    def set_aside(self, entry: Entry) -> None:
+        """Keep it, but deliver it no more."""
+        entry.path.replace(entry.path.with_suffix(".refused"))
+
     @staticmethod
     def _read(path: Path) -> Entry | None:
         try:

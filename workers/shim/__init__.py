@@ -4,7 +4,8 @@ Started by `runner` as `python -I -S`, it waits on its standard input, a Unix so
 come that way and no other. Closing the socket before the order ends an idle shim; closing it later changes nothing.
 
 In the attempt's folder it writes
-    shim.json     who the shim and the job are: pid, start ticks and boot id together survive the reuse of a pid
+    shim.json     who the shim (written by the worker before the order) and the job are: pid, start ticks and boot id
+                  together survive the reuse of a pid
     log           what the job prints, bounded; where it cannot be written it is counted and dropped, and the job runs on
     meter.jsonl   counters over time, bounded to `journal.points` by doubling the interval
     exit.json     how it ended, written once, by fsync and rename, into room that was reserved at the start

@@ -54,7 +54,6 @@ class Attempt:
         signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
         self.poll.register(self.wake_r, select.POLLIN)
         me = {"boot_id": boot_id(), "shim": {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}}
-        write_json(self.path("shim.json"), me)  # before the job: whoever finds this folder can clean up after it
         self.journal.tick()
         started = {"started_real_s": time.time(), "started_s": now_s()}
         error = self.launch()
@@ -262,6 +261,7 @@ def receive_order(control: socket.socket) -> tuple[dict[str, Any], list[int]] | 
 
 
 def main() -> None:
+    os.chdir("/")
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     control = socket.socket(fileno=0)
     os.set_inheritable(0, False)
