@@ -66,6 +66,7 @@ class JsonClient:
 
     def _get_once(self, url: str, params: Mapping[str, str] | None) -> object:
         import requests
+        from urllib3.exceptions import HTTPError
 
         try:
             with self._opened().get(
@@ -75,7 +76,7 @@ class JsonClient:
                 if response.status_code != 200:
                     _refuse(response, body, url)
                 return _decoded(body, url)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
             raise _Busy(f"no answer: {_root(error)}", hint="is the network up, and the address right?") from error
         except requests.RequestException as error:
             raise SourceUnreachable(f"cannot ask: {error}", where=url, hint="check the source's URL") from error
@@ -91,15 +92,15 @@ class JsonClient:
     def _body(self, response: "requests.Response", url: str) -> bytes:
         """The whole answer, unless it is too large or trickles in too slowly."""
         give_up_at_s = time.monotonic() + self._answer_timeout_s
-        parts, size_b = [], 0
-        for part in response.iter_content(chunk_size=4096):
-            parts.append(part)
-            size_b += len(part)
-            if size_b > self._max_answer_b:
+        body = bytearray()
+        # `iter_content` would wait for a whole chunk, which a server that trickles can draw out for hours
+        while part := response.raw.read1(65_536, decode_content=True):
+            body += part
+            if len(body) > self._max_answer_b:
                 raise SourceNonsense(f"an answer of more than {self._max_answer_b} bytes", where=url)
             if time.monotonic() > give_up_at_s:
                 raise _Busy(f"the answer was not complete after {self._answer_timeout_s:g} s", hint="try again later")
-        return b"".join(parts)
+        return bytes(body)
 
 
 class _Busy(Exception):

@@ -100,7 +100,8 @@ class CsvSource:
             found = sorted((file for file in self.path.iterdir() if file.name.endswith(_ENDINGS)), reverse=True)
         except OSError as error:
             raise _unreadable(self.path, self.name, error) from error
-        return dict(sorted((_zone_of(file), file) for file in found))
+        by_zone = {_zone_of(file): file for file in found}
+        return {zone: by_zone[zone] for zone in sorted(by_zone)}
 
     def _read(self, file: Path) -> Mapping[Zone, Sequence[Row]]:
         try:

@@ -88,7 +88,7 @@ def profile_zone(zone: Zone) -> Zone:
         name = parts[1]
     elif country in _COUNTRIES:
         name = country
-    if not name or f"\n{name},".encode() not in _table():
+    if not name or "," in name or f"\n{name},".encode() not in _table():
         raise NotFound(
             f"no typical profile of zone {zone!r}",
             where=f"known: {', '.join(profile_zones())}",

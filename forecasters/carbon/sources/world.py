@@ -11,7 +11,7 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
 from carbonq.forecasters.carbon.readings import Provider, Row, forecast_of, series_of
 
-WORLD_G_PER_KWH, WORLD_LOW_G_PER_KWH, WORLD_HIGH_G_PER_KWH = 480.0, 60.0, 650.0
+WORLD_G_PER_KWH, WORLD_LOW_G_PER_KWH, WORLD_HIGH_G_PER_KWH = 480.0, 65.0, 630.0
 ATTRIBUTION = "world average of 2023, Ember, Global Electricity Review 2024 (CC BY 4.0)"
 
 
