@@ -36,6 +36,7 @@ class ExitRecord:
         text = json.dumps(record).encode()
         os.pwrite(self.fd, text + b" " * (EXIT_RECORD_B - len(text) - 1) + b"\n", 0)
         os.fsync(self.fd)
+        os.close(self.fd)
         os.rename(self.room, os.path.join(self.folder, "exit.json"))
         folder = os.open(self.folder, os.O_RDONLY)
         os.fsync(folder)

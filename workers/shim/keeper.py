@@ -52,10 +52,7 @@ class Keeper(threading.Thread):
     def _connect(self) -> socket.socket:
         timeout_s = min(5.0, self.order["every_s"])
         if self.order.get("unix_socket"):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(timeout_s)
-            connection.connect(self.order["unix_socket"])
-            return connection
+            return _connect_unix(self.order["unix_socket"], timeout_s)
         connection = socket.create_connection((self.order["host"], self.order["port"]), timeout_s)
         if not self.order.get("tls"):
             return connection
@@ -63,6 +60,17 @@ class Keeper(threading.Thread):
 
         context = ssl.create_default_context(cafile=self.order.get("tls_ca_file"))
         return context.wrap_socket(connection, server_hostname=self.order["host"])
+
+
+def _connect_unix(path: str, timeout_s: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout_s)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _call(stream: Any, command: list[str]) -> str:
