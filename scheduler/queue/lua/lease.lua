@@ -1,0 +1,88 @@
+-- Make ready what is due, then grant the best that fits the worker: highest priority, then nearest latest safe start,
+-- then first submitted. Looks at the head of each line, never at every job.
+-- KEYS     1 root
+-- ARGV     1 now  2 lease_ms  3 most grants  4 worker id  5 pool  6 zone  7 free gpus  8 gpu model (lower case)
+--          9 gpu_memory_b  10 free cpus  11 free memory_b  12 most jobs to make ready
+-- returns  for each grant: expiry in real ms, then the job's fields and values as HGETALL gives them
+local now, lease_ms, batch = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[12])
+local real, micros = server_time()
+
+local function due(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, batch) end
+
+for _, id in ipairs(due(BACKOFF, real)) do -- a retry whose backoff is over waits for its planned start, if it has one
+  redis.call('ZREM', BACKOFF, id)
+  local job = fetch(id)
+  redis.call('ZADD', WAITING, job.planned and due_of(job) or now, id)
+end
+for _, id in ipairs(due(DROPS, now)) do
+  local job = fetch(id)
+  stop_waiting(job)
+  end_job(job, 'expired', 'expired', now, real, 'its deadline can no longer be met',
+    'error', 'dropped: its deadline could no longer be met')
+end
+for _, id in ipairs(due(WAITING, now)) do
+  redis.call('ZREM', WAITING, id)
+  become_ready(fetch(id), now)
+end
+for _, id in ipairs(due(PINNED, now)) do -- its pool had its chance: from its latest safe start on, any pool will do
+  local job = fetch(id)
+  leave_line(job)
+  join_line(job, now)
+end
+
+-- Lines that this worker may serve: its pool's and everybody's.
+local lines = {}
+for _, pool in ipairs({ARGV[5], ''}) do
+  for _, class in ipairs(redis.call('SMEMBERS', LINES .. pool)) do
+    local need = cjson.decode(class)
+    lines[#lines + 1] = {key = LINE .. pool .. '|' .. class, need = need}
+  end
+  if pool == '' then break end
+end
+
+local zone, model = ARGV[6], ARGV[8]
+local gpus, gpu_memory, cpus, memory = tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+
+local function in_zone(zones)
+  if #zones == 0 then return true end
+  for _, name in ipairs(zones) do
+    if name == zone then return true end
+  end
+  return false
+end
+
+-- The rules of Capacity.fits.
+local function fits(need)
+  if need.gpus > gpus or need.cpus > cpus or need.memory_b > memory then return false end
+  if need.gpus > 0 and (need.gpu_memory_b > gpu_memory or not string.find(model, need.gpu_model, 1, true)) then
+    return false
+  end
+  return in_zone(need.zones)
+end
+
+local function best_line()
+  local best
+  for _, line in ipairs(lines) do
+    if not line.head then line.head = redis.call('ZRANGE', line.key, 0, 0)[1] or '' end
+    if line.head ~= '' and (not best or line.head < best.head) and fits(line.need) then best = line end
+  end
+  return best
+end
+
+local grants = {}
+for _ = 1, tonumber(ARGV[3]) do
+  local line = best_line()
+  if not line then break end
+  local job = fetch(string.sub(line.head, RANK_LENGTH + 1))
+  line.head = nil
+  stop_waiting(job)
+  gpus, cpus, memory = gpus - line.need.gpus, cpus - line.need.cpus, memory - line.need.memory_b
+  job.fence = math.max(job.fence + 1, micros) -- ahead of every fence given before, also if this data was rolled back
+  redis.call('ZADD', LEASES, real + lease_ms, job.id)
+  enter(job, 'running', 'fence', int(job.fence), 'attempts', job.attempts + 1, 'worker_id', ARGV[4],
+    'lease_ms', lease_ms, 'started_at', now, 'reason', '', 'reason_detail', '', 'retry_at', '')
+  announce('leased', job, now, ARGV[4])
+  grants[#grants + 1] = int(real + lease_ms)
+  grants[#grants + 1] = redis.call('HGETALL', JOB .. job.id)
+end
+return grants

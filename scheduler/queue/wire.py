@@ -1,0 +1,126 @@
+"""Domain values as the scripts take and give them: flat text fields, JSON for what no script looks into."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from carbonq.domain.errors import InvalidInput
+from carbonq.domain.job import Event, Job, JobState, Measurement, Requirement
+from carbonq.domain.time import from_ms, to_ms
+
+MAX_SPEC_B = 1 << 20
+MAX_JOB_B = 1 << 20
+MAX_MEASUREMENT_B = 1 << 20
+MAX_ERROR_CHARS = 2000
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+_PRIORITY_SPAN = 499  # priority p sorts as 499 - p: the highest first, in three digits
+
+
+def check_id(job_id: str) -> str:
+    """The id itself. Raises InvalidInput for what could not be a key, a file name and an argument alike."""
+    if not _ID.fullmatch(job_id):
+        raise InvalidInput(
+            f"{job_id[:140]!r} is no job id", hint="use 1 to 128 letters, digits, dots, colons, dashes and underscores"
+        )
+    return job_id
+
+
+def ms(moment: datetime | None) -> str:
+    return "" if moment is None else str(to_ms(moment))
+
+
+def line_class(need: Requirement) -> str:
+    """The text that equal requirements share. The lease script reads it: what is not asked for is 0, "" or []."""
+    return json.dumps(
+        {
+            "cpus": need.cpus,
+            "gpu_memory_b": need.gpu_memory_b or 0,
+            "gpu_model": (need.gpu_model or "").lower(),
+            "gpus": need.gpus,
+            "memory_b": need.memory_b or 0,
+            "zones": list(need.zones),
+        },
+        separators=(",", ":"),
+    )
+
+
+def rank(job: Job) -> str:
+    """Sorts ready jobs: highest priority, then nearest latest safe start. The script appends submission and id."""
+    priority = max(-_PRIORITY_SPAN, min(_PRIORITY_SPAN, job.priority))
+    return f"{_PRIORITY_SPAN - priority:03d}{to_ms(job.latest_start):015d}"
+
+
+def ask_json(job: Job) -> bytes:
+    """The job as submitted. Flat fields override it from then on."""
+    text = job.model_dump_json(exclude_none=True).encode()
+    if len(text) > MAX_JOB_B:
+        raise InvalidInput(
+            f"job {job.id}: {len(text)} bytes are too many", hint=f"a job record holds {MAX_JOB_B} bytes"
+        )
+    return text
+
+
+def measurement_json(measurement: Measurement) -> bytes:
+    text = measurement.model_dump_json(exclude_none=True).encode()
+    if len(text) > MAX_MEASUREMENT_B:
+        raise InvalidInput(
+            f"measurement of {measurement.job_id}: {len(text)} bytes are too many",
+            hint=f"a measurement holds {MAX_MEASUREMENT_B} bytes; merge neighbouring segments of its trace",
+        )
+    return text
+
+
+def read_job(fields: Mapping[bytes, bytes], lease_expires_ms: float | None = None) -> Job:
+    """A job from its hash: what was asked for, overridden by where it stands."""
+    job: dict[str, Any] = json.loads(fields[b"ask"])
+    for raw, (name, convert) in _STANDING.items():
+        value = fields.get(raw)
+        if value is not None:
+            job[name] = convert(value) if value else _EMPTY.get(name)
+    job["lease_expires_at"] = None if lease_expires_ms is None else from_ms(lease_expires_ms)
+    return Job.model_validate(job)
+
+
+def read_event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    """The server's real time is the stream's own id."""
+    return Event(
+        cursor=entry_id.decode(),
+        type=fields[b"type"].decode(),
+        job_id=fields[b"job"].decode(),
+        state=JobState(fields[b"state"].decode()),
+        fence=int(fields[b"fence"]),
+        at=_moment(fields[b"at"]),
+        real_at=_moment(entry_id.partition(b"-")[0]),
+        detail=fields[b"detail"].decode(),
+    )
+
+
+def _moment(text: bytes) -> datetime:
+    return from_ms(int(text))
+
+
+_STANDING: Mapping[bytes, tuple[str, Callable[[bytes], Any]]] = {
+    b"state": ("state", bytes.decode),
+    b"reason": ("reason", bytes.decode),
+    b"reason_detail": ("reason_detail", bytes.decode),
+    b"planned": ("planned_start", _moment),
+    b"planned_end": ("planned_end", _moment),
+    b"pool": ("pool", bytes.decode),
+    b"emissions_g": ("planned_emissions_g", float),
+    b"fence": ("fence", int),
+    b"attempts": ("attempts", int),
+    b"failed_attempts": ("failed_attempts", int),
+    b"lost_attempts": ("lost_attempts", int),
+    b"worker_id": ("worker_id", bytes.decode),
+    b"cancel": ("cancel_requested", b"1".__eq__),
+    b"retry_at": ("retry_at", _moment),
+    b"started_at": ("started_at", _moment),
+    b"finished_at": ("finished_at", _moment),
+    b"exit_code": ("exit_code", int),
+    b"error": ("error", bytes.decode),
+}
+_EMPTY = {"error": "", "reason_detail": ""}  # what else is empty is not known: None
