@@ -4,12 +4,13 @@ A page of its own is a function in PAGES. `--check` writes nothing and names the
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from carbonq import schemas
+from carbonq.cli import reference
 from carbonq.domain.job import TERMINAL, TRANSITIONS, JobState
 from carbonq.domain.units import DURATION_PATTERN, SIZE_PATTERN
 from carbonq.domain.written import ENV_NAME_PATTERN, NAME_PATTERN, ZONE_PATTERN
@@ -63,6 +64,7 @@ def states() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/cli.md": reference.markdown,
     "reference/job-file.md": job_file,
     "reference/settings.md": settings,
     "explanation/states.md": states,
@@ -93,7 +95,7 @@ def _table(section: Schema, root: Schema) -> str:
     return "\n".join(_lines(("field", "value", "default", "meaning"), rows))
 
 
-def _lines(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _lines(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + " --- |" * len(head)
     for row in rows:

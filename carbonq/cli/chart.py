@@ -12,6 +12,7 @@ from carbonq.cli.output import paint, safe, speaks_unicode, terminal_columns
 from carbonq.cli.views import ORIGINS
 from carbonq.domain.carbon import Forecast, IntensitySeries, quantile_band
 from carbonq.domain.units import format_duration
+from carbonq.reports.format import percent
 
 MAX_LINES = 26
 BAR_COLUMNS = 40
@@ -39,7 +40,7 @@ def forecast(found: Forecast, now: datetime, hours: float, window_s: float) -> s
     if not lines:
         return f"the forecast for {safe(found.zone)} ends before {words.when(now, now)}"
     best = cleanest(found.series(), max(now, lines[0].start), lines[-1].end, window_s)
-    return "\n".join([*_head(found, now), "", *_bars(lines, best, now), "", _verdict(lines, best, now)])
+    return "\n".join([*_head(found, now), "", *_bars(lines, best, now), "", _verdict(found, best, now)])
 
 
 def cleanest(series: IntensitySeries, start: datetime, end: datetime, window_s: float) -> Window | None:
@@ -107,14 +108,14 @@ def _bar(share: float, room: int) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def _verdict(lines: Sequence[Line], best: Window | None, now: datetime) -> str:
+def _verdict(found: Forecast, best: Window | None, now: datetime) -> str:
     if best is None:
         return "The forecast is too short for a window of that length."
     span = format_duration((best.end - best.start).total_seconds())
-    here = lines[0].median
+    here = found.at(now)
     against = ""
-    if here > 0:
+    if here is not None and here > 0:
         share = (here - best.intensity_g_per_kwh) / here
-        against = f", {share:.0%} below the present {here:.0f}" if share > 0.005 else ", as clean as now"
+        against = f", {percent(share)} below the present {here:.0f}" if share > 0.005 else ", as clean as now"
     start = words.when(best.start, now)
     return f"Cleanest {span}: from {start}, {best.intensity_g_per_kwh:.0f} g/kWh on average{against}."

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from carbonq.cli import jobs, planning, reporting, services, settings
 from carbonq.cli.session import Session
@@ -76,6 +76,14 @@ class Commands(TyperGroup):
         formatter.write("\n" + START)
 
 
+class Command(TyperCommand):
+    """A command whose help names the options that all commands share."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the signature of a hook
+        formatter.write_paragraph()
+        formatter.write_text("Also for every command: --json, --zone, --redis-url, --namespace, --debug.")
+
+
 def _is_usage_error(error: BaseException) -> bool:
     """Typer's own errors (bad flags) show themselves; older typers have them in click, newer ones in a copy of it."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
@@ -126,7 +134,7 @@ for panel, commands in (
     (REPORTS, (*reporting.COMMANDS, *settings.COMMANDS)),
 ):
     for name, command in commands:
-        app.command(name, rich_help_panel=panel)(command)
+        app.command(name, cls=Command, rich_help_panel=panel)(command)
 app.add_typer(settings.config, name="config", rich_help_panel=REPORTS)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from carbonq.cli import words
 from carbonq.cli.output import Cell, Column, note, say, table
 from carbonq.domain.plan import Assignment, Plan, PlanSnapshot
-from carbonq.reports.format import count, mass
+from carbonq.reports.format import count, mass, percent
 
 
 def show(snapshot: PlanSnapshot, plan: Plan, *, now: datetime, limit: int) -> None:
@@ -50,7 +50,7 @@ def _summary(snapshot: PlanSnapshot, plan: Plan, now: datetime, *, hidden: int) 
     if hidden:
         note(f"… and {count(hidden, 'more line')}: --limit {hidden + 50} shows them", "dim")
     jobs = count(len(plan.assignments), "job")
-    gap = f", at most {plan.gap:.2%} above the best possible" if plan.gap is not None else ""
+    gap = f", at most {percent(plan.gap)} above the best possible" if plan.gap is not None else ""
     late = f", {len(plan.late)} late" if plan.late else ""
     made = words.when(snapshot.start, now)
     note(f"\n{jobs}{late}, {mass(plan.emissions_g)} in all{gap}; {plan.method}, for the time from {made}", "dim")

@@ -9,9 +9,16 @@ import typer
 from carbonq.cli import session
 from carbonq.cli.output import note, paint, safe, say, write_json
 
+Pool = Annotated[str | None, typer.Option(metavar="NAME", help="The pool that the worker belongs to.")]
+Cpus = Annotated[int | None, typer.Option("--worker-cpus", min=1, metavar="N", help="CPU slots to offer.")]
+Gpus = Annotated[str | None, typer.Option("--worker-gpus", metavar="all|none", help="GPUs to offer.")]
+
 
 def worker(
     ctx: typer.Context,
+    pool: Pool = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
     once: Annotated[bool, typer.Option("--once", help="Run what is due now, then exit.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="Run until no job waits, then exit.")] = False,
 ) -> None:
@@ -22,6 +29,7 @@ def worker(
     Example: carbonq worker
     """
     here = session.of(ctx)
+    here.add_flags(pool=pool, worker_cpus=cpus, worker_gpus=gpus)
     here.house.run_worker(here.settings, once=once, drain=drain)
 
 
@@ -36,7 +44,7 @@ def scheduler(ctx: typer.Context) -> None:
     here.house.run_scheduler(here.settings)
 
 
-def up(ctx: typer.Context) -> None:
+def up(ctx: typer.Context, pool: Pool = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
     """Run all of carbonq on this machine, until Ctrl-C.
 
     A private queue server, the scheduler and one worker. What waits is kept when it stops.
@@ -44,6 +52,7 @@ def up(ctx: typer.Context) -> None:
     Example: carbonq up
     """
     here = session.of(ctx)
+    here.add_flags(pool=pool, worker_cpus=cpus, worker_gpus=gpus)
 
     def on_ready(*facts: object) -> None:
         if here.json:

@@ -31,6 +31,10 @@ class Session:
             return import_module("carbonq.bootstrap")
         return self.given
 
+    def add_flags(self, **flags: object) -> None:
+        """Take in a command's own settings; None means not given."""
+        self.flags = {**self.flags, **{name: value for name, value in flags.items() if value is not None}}
+
     @cached_property
     def settings(self) -> Settings:
         return cast("Settings", self.house.settings(self.flags))

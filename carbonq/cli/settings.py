@@ -55,37 +55,20 @@ def _from(origin: str) -> Cell:
     return Cell(origin, "dim" if origin.startswith("default") else "")
 
 
-SCHEMAS = {
-    "job": "carbonq.domain.spec:JobSpec",
-    "config": "carbonq.settings:Settings",
-    "record": "carbonq.domain.job:Job",
-    "event": "carbonq.domain.job:Event",
-    "measurement": "carbonq.domain.job:Measurement",
-    "receipt": "carbonq.domain.receipt:Receipt",
-    "quote": "carbonq.domain.quote:Quote",
-    "plan": "carbonq.domain.plan:Plan",
-    "snapshot": "carbonq.domain.plan:PlanSnapshot",
-    "forecast": "carbonq.domain.carbon:Forecast",
-}
-
-
 def schema(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help=f"One of {', '.join(SCHEMAS)}.")] = "job",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="job, settings, job-record, receipt, … (a wrong name lists all).")
+    ] = "job",
 ) -> None:
     """Print the JSON Schema of a format, for editors and checks.
 
-    `job` is what a job file holds; `record` is a job as --json shows it.
+    `job` is what a job file holds; `job-record` is a job as --json shows it.
 
     Example: carbonq schema job
     """
-    from importlib import import_module
+    from carbonq import schemas
 
-    if name not in SCHEMAS:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(SCHEMAS)}", ctx)
-    module, _, title = SCHEMAS[name].partition(":")
-    model = getattr(import_module(module), title)
-    write_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()})
+    write_json(schemas.schema(name))
 
 
 COMMANDS: tuple[tuple[str, Any], ...] = (("schema", schema),)

@@ -1,0 +1,141 @@
+"""`carbonq plan`, `forecast` and `zones`."""
+
+from datetime import timedelta
+
+import pytest
+
+from carbonq.cli import chart
+from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin
+from carbonq.domain.errors import SourceUnreachable
+from carbonq.domain.time import SlotGrid
+from carbonq.testing import MIDNIGHT
+
+from .conftest import Cli, make_forecast, make_plan
+
+
+def test_the_current_plan_is_listed_by_start_with_reasons_in_words(cli: Cli) -> None:
+    cli.client.current_plan = make_plan()
+    done = cli("plan")
+    assert done.out.splitlines() == [
+        "START (UTC)  END    POOL       CO2E  JOB     WHY",
+        "00:00        00:30  default  20.0 g  sooner  starts as soon as a worker is free",
+        "01:00        02:00  default  10.0 g  later   a cleaner time is ahead",
+    ]
+    assert "2 jobs, 30.0 g in all, at most 0.0 % above the best possible" in done.err
+
+
+def test_a_long_plan_is_cut_and_says_so(cli: Cli) -> None:
+    cli.client.current_plan = make_plan()
+    done = cli("plan", "--limit", "1")
+    assert len(done.out.splitlines()) == 2
+    assert "1 more line" in done.err
+
+
+def test_jobs_without_a_place_are_named(cli: Cli) -> None:
+    snapshot, plan = make_plan()
+    cli.client.current_plan = snapshot, plan.model_copy(update={"unplaced": ("huge",), "late": ("later",)})
+    done = cli("plan")
+    assert done.out.splitlines()[-1].startswith("no place")
+    assert "late: a cleaner time is ahead" in done.out
+    assert "1 late" in done.err
+
+
+def test_no_plan_yet_says_how_to_get_one(cli: Cli) -> None:
+    done = cli("plan")
+    assert (done.code, done.out) == (0, "")
+    assert "`carbonq up`" in done.err
+    assert cli("plan", "--json").json is None
+
+
+def test_the_plan_as_json_has_its_snapshot(cli: Cli) -> None:
+    cli.client.current_plan = make_plan()
+    answer = cli("plan", "--json").json
+    assert answer["plan"]["assignments"][1]["job"] == "sooner"
+    assert answer["snapshot"]["slot_minutes"] == 30
+
+
+def test_a_forecast_has_source_age_origin_and_marks_its_cleanest_window(cli: Cli) -> None:
+    lines = cli("forecast").out.splitlines()
+    assert lines[0].startswith("GB  average carbon intensity")
+    assert lines[1] == "source uk, model operator, 12m old (forecast)"
+    assert lines[3].split() == ["TIME", "(UTC)", "g/kWh", "10-90", "%"]
+    assert len(lines) == 3 + 1 + 24 + 2
+    assert [line.split()[0] for line in lines if line.endswith("◂")] == ["03:00", "04:00"]
+    assert lines[-1] == (
+        "Cleanest 2h: from Mon 05 Jan 03:00 UTC, in 3h, 100 g/kWh on average, 50 % below the present 200."
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "zone", "hours"),
+    [((), None, 24.0), (("fr",), "FR", 24.0), (("--zone", "DE", "--hours", "48"), "DE", 48.0)],
+)
+def test_the_forecasts_zone_and_reach(cli: Cli, words: tuple[str, ...], zone: str | None, hours: float) -> None:
+    cli("forecast", *words)
+    assert cli.client.asked == [("forecast", zone, hours)]
+
+
+def test_the_forecast_as_json_is_the_published_format(cli: Cli) -> None:
+    assert cli("forecast", "--json").json == make_forecast().model_dump(mode="json")
+
+
+def test_a_typical_day_is_labelled_as_such(cli: Cli) -> None:
+    cli.client.found_forecast = make_forecast(origin=Origin.MODELLED, source="typical")
+    assert "(modelled: a typical day, no knowledge of this one)" in cli("forecast").out
+
+
+def test_a_long_forecast_still_fits_a_screen(cli: Cli) -> None:
+    grid = SlotGrid(start=MIDNIGHT, slots=48 * 7)
+    cli.client.found_forecast = make_forecast(grid=grid, quantiles={"0.5": tuple(range(1, 48 * 7 + 1))})
+    done = cli("forecast", "--hours", "168")
+    assert len(done.out.splitlines()) <= 3 + 1 + chart.MAX_LINES + 2
+    assert "as clean as now" in done.out
+
+
+def test_intensity_below_zero_and_of_zero_is_drawn_without_a_bar(cli: Cli) -> None:
+    cli.client.found_forecast = make_forecast(quantiles={"0.5": (-50.0, 0.0) * 24})
+    done = cli("forecast")
+    assert done.code == 0
+    assert "█" not in done.out
+
+
+def test_a_window_longer_than_the_forecast_is_said(cli: Cli) -> None:
+    assert "too short for a window" in cli("forecast", "--window", "3d").out
+
+
+@pytest.mark.parametrize("words", [("--window", "2"), ("--hours", "0"), ("--hours", "x")])
+def test_bad_spans_exit_2(cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli("forecast", *words).code == 2
+
+
+def test_a_source_that_does_not_answer_exits_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(zone: str | None, hours: float) -> None:
+        raise SourceUnreachable("uk does not answer", hint="try --zone")
+
+    monkeypatch.setattr(cli.client, "forecast", down)
+    assert cli("forecast").code == 4
+
+
+def test_the_cleanest_window_may_begin_within_a_slot() -> None:
+    """A window that ends where a clean slot ends begins between two borders: 90 minutes in 60-minute slots."""
+    values = (300.0, 200.0, 100.0, 300.0)
+    readings = tuple(
+        CarbonIntensity(
+            start=MIDNIGHT + timedelta(hours=i),
+            end=MIDNIGHT + timedelta(hours=i + 1),
+            intensity_g_per_kwh=value,
+            origin=Origin.FORECAST,
+        )
+        for i, value in enumerate(values)
+    )
+    series = IntensitySeries(zone="GB", source="uk", readings=readings)
+    best = chart.cleanest(series, MIDNIGHT, MIDNIGHT + timedelta(hours=4), 5400.0)
+    assert best is not None
+    assert best.start == MIDNIGHT + timedelta(minutes=90)
+    assert best.intensity_g_per_kwh == pytest.approx(400 / 3)
+
+
+def test_zones_can_be_searched(cli: Cli) -> None:
+    assert cli("zones", "brit").out.splitlines()[1:] == ["GB    uk, typical                           Great Britain"]
+    assert cli("zones", "--json").json[0] == {"zone": "GB", "sources": ["uk", "typical"], "note": "Great Britain"}
+    assert "no zone matches 'mars'" in cli("zones", "mars").err
