@@ -10,6 +10,8 @@ from carbonq.domain.job import Job, JobState, Measurement, Outcome
 from carbonq.domain.receipt import Baseline, EmissionsSlot, Receipt, ReceiptStatus
 from carbonq.scheduler.spreading import back_to_back, combined, covers, length_of, segments_of, spread, total_g
 
+CAPACITY_UNKNOWN = "the pool's capacity is not known: the baseline starts at submission"
+
 
 class BaselineStart(NamedTuple):
     """When the job would have started at once, had everything been started at once."""
@@ -191,4 +193,4 @@ def _notes(
     if Origin.REPLAYED in origins:
         yield "the intensity is replayed: a profile with a stated error stands for the actual one"
     if account.useful and not at.capacity_known:
-        yield "the pool's capacity is not known: the baseline starts at submission"
+        yield CAPACITY_UNKNOWN

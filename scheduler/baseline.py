@@ -28,7 +28,8 @@ def baseline_starts(jobs: Iterable[Job], pools: Sequence[Pool]) -> dict[str, Bas
     by_pool: dict[str, list[Job]] = defaultdict(list)
     starts: dict[str, BaselineStart] = {}
     for job in jobs:
-        pool = next((pool for pool in pools if pool.label == job.pool and pool.fits(job.requirement)), None)
+        fitting = [pool for pool in pools if job.pool in (pool.label, None) and pool.fits(job.requirement)]
+        pool = fitting[0] if fitting else None
         if pool:
             by_pool[pool.name].append(job)
         else:

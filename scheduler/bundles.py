@@ -13,15 +13,23 @@ from carbonq.domain.job import Job, JobState, Requirement, WaitReason, WorkerInf
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, floor_to
 from carbonq.scheduler.pools import Pool, assumed_pool, pools_of
 
-MARGIN_REL = 0.05
-MARGIN_MIN_S = 60.0
 HORIZON_S = 7 * 86_400
 
 
-def latest_safe_start(deadline: datetime, profile: PowerProfile) -> datetime:
-    """The last moment to start and still be done in time: room for the 90 % duration and 5 % of it, at least a minute."""
+class Margin(NamedTuple):
+    """The reserve that a latest safe start keeps: a share of the duration, and the least of it."""
+
+    rel: float = 0.05
+    min_s: float = 60.0
+
+
+DEFAULT_MARGIN = Margin()
+
+
+def latest_safe_start(deadline: datetime, profile: PowerProfile, margin: Margin = DEFAULT_MARGIN) -> datetime:
+    """The last moment to start and still be done in time: room for the 90 % duration and the margin."""
     long_s = profile.duration_s.p90
-    return deadline - timedelta(seconds=long_s + max(MARGIN_MIN_S, MARGIN_REL * long_s))
+    return deadline - timedelta(seconds=long_s + max(margin.min_s, margin.rel * long_s))
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Scene:
     forecasts: Mapping[Zone, Forecast] = field(default_factory=dict[Zone, Forecast])
     slot_s: int = DEFAULT_SLOT_S
     horizon_s: int = HORIZON_S
+    margin: Margin = DEFAULT_MARGIN
 
 
 class Bundle(NamedTuple):
@@ -108,8 +117,8 @@ def bundles_of(scene: Scene, grid: SlotGrid, hurry: Collection[str] = ()) -> tup
     for key, jobs in alike.items():
         pools = homes[key.requirement]
         foreseen = tuple(pool for pool in pools if pool.zone in scene.forecasts)
-        at_once = _why_at_once(key, jobs[0], foreseen, scene.now, grid)
-        usable = pools if at_once else foreseen
+        at_once = _why_at_once(key, jobs[0], foreseen, scene, grid)
+        usable = (_own(pools, key) if key.due else pools) if at_once else foreseen
         bundles += (
             Bundle(members, key.earliest, usable, at_once, bool(key.needs))
             for members in _chunks(jobs, _bundle_size(key, grid))
@@ -173,6 +182,11 @@ def _homes(
     }
 
 
+def _own(pools: tuple[Pool, ...], key: _Key) -> tuple[Pool, ...]:
+    """A job that is due waits in the line of its planned pool, as long as that is there."""
+    return tuple(pool for pool in pools if pool.label == key.pool) or pools
+
+
 def _bundle_size(key: _Key, grid: SlotGrid) -> int:
     """How many such jobs run one after another in a slot, the last of them still starting in time."""
     duration_s = max(key.duration_s, 1.0)
@@ -180,16 +194,16 @@ def _bundle_size(key: _Key, grid: SlotGrid) -> int:
     return max(1, int(min(grid.slot_s, slack_s + duration_s) // duration_s))
 
 
-def _why_at_once(key: _Key, job: Job, foreseen: Collection[Pool], now: datetime, grid: SlotGrid) -> WaitReason | None:
+def _why_at_once(key: _Key, job: Job, foreseen: Collection[Pool], scene: Scene, grid: SlotGrid) -> WaitReason | None:
     """Why this job is due as soon as it may start, whatever the forecast says; None where there is a choice."""
     if key.needs and key.earliest >= min(key.latest_start, grid.end):
         return WaitReason.WAITS_FOR_PARENTS
     if key.due:
         return job.reason if job.reason and job.reason not in _NO_ROOM else WaitReason.STARTS_NOW
     if key.earliest >= key.latest_start:
-        by_choice = key.latest_start < latest_safe_start(job.deadline, job.profile)
+        by_choice = key.latest_start < latest_safe_start(job.deadline, job.profile, scene.margin)
         if by_choice:
-            return WaitReason.NOT_BEFORE if key.earliest > now else WaitReason.STARTS_NOW
+            return WaitReason.NOT_BEFORE if key.earliest > scene.now else WaitReason.STARTS_NOW
         return WaitReason.DEADLINE_FORCES_START
     if key.earliest >= grid.end:
         return WaitReason.NOT_BEFORE

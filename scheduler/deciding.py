@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from carbonq.domain.job import Job, WaitReason
+from carbonq.domain.job import Job, JobState, WaitReason
 from carbonq.domain.plan import Assignment, Plan, PlanSnapshot
 from carbonq.domain.ports import PlannedStart, Planner
+from carbonq.domain.time import to_ms
 from carbonq.scheduler.bundles import Scene, slots_of
 from carbonq.scheduler.emissions import expected_g
 from carbonq.scheduler.reasons import sentence
@@ -47,7 +48,7 @@ def decide(
             plan = _joined(draft, plan, rest, placed)
     starts = tuple(start for placement in placed for start in planned_starts(scene, placement))
     jobs = {job.id: job for job in scene.waiting}
-    changes = tuple(start for start in starts if _differs(jobs[start.job_id], start))
+    changes = tuple(start for start in starts if _differs(jobs[start.job_id], start, scene.now))
     return Decision(draft.snapshot, plan.model_copy(update={"solve_s": timer() - began_s}), starts, changes)
 
 
@@ -152,5 +153,9 @@ def _held_assignment(draft: Draft, placement: Placement) -> Assignment:
     )
 
 
-def _differs(job: Job, start: PlannedStart) -> bool:
-    return (job.planned_start, job.pool, job.reason) != (start.start, start.pool, start.reason)
+def _differs(job: Job, start: PlannedStart, now: datetime) -> bool:
+    """Whether the queue has to be told. What is due stands in its line already: it moves only if its pool is gone."""
+    if job.state is JobState.READY or (job.planned_start is not None and job.planned_start <= now):
+        return job.pool is not None and start.pool != job.pool
+    planned_ms = None if job.planned_start is None else to_ms(job.planned_start)
+    return (planned_ms, job.pool, job.reason) != (to_ms(start.start), start.pool, start.reason)

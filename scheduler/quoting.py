@@ -11,7 +11,7 @@ from carbonq.domain.ports import PlannedStart, Planner
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.spec import CarbonPolicy, JobSpec, OnMiss
 from carbonq.domain.units import format_duration
-from carbonq.scheduler.bundles import Scene, latest_safe_start, slots_of
+from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene, latest_safe_start, slots_of
 from carbonq.scheduler.deciding import Run, runs, told
 from carbonq.scheduler.emissions import expected_band_g, expected_g
 from carbonq.scheduler.planner.room import Room
@@ -37,6 +37,7 @@ def make_jobs(
     spec_sha256: str = "",
     folder: str = "",
     submitter: str = "",
+    margin: Margin = DEFAULT_MARGIN,
 ) -> list[Job]:
     """One Job a task, ids `job_id`, or `job_id.0`, `job_id.1`, … for an array. Nothing is planned yet."""
     deadline = _moment(spec.deadline, submitted_at)
@@ -52,7 +53,7 @@ def make_jobs(
         submitted_at=submitted_at,
         deadline=deadline,
         not_before=not_before,
-        latest_start=_latest_start(spec, profile, submitted_at, not_before, deadline),
+        latest_start=_latest_start(spec, submitted_at, not_before, latest_safe_start(deadline, profile, margin)),
         requirement=spec.requirement,
         profile=profile,
         priority=spec.priority,
@@ -231,12 +232,9 @@ def _total(values: Iterable[float | None]) -> float | None:
     return total
 
 
-def _latest_start(
-    spec: JobSpec, profile: PowerProfile, submitted_at: datetime, not_before: datetime | None, deadline: datetime
-) -> datetime:
+def _latest_start(spec: JobSpec, submitted_at: datetime, not_before: datetime | None, latest: datetime) -> datetime:
     """The latest safe start, sooner where the user allows less delay: so a worker keeps to it without the scheduler."""
     earliest = max(submitted_at, not_before or submitted_at)
-    latest = latest_safe_start(deadline, profile)
     if spec.carbon.max_delay is not None:
         latest = min(latest, submitted_at + timedelta(seconds=spec.carbon.max_delay))
     return earliest if spec.carbon.policy is CarbonPolicy.IMMEDIATE else max(earliest, latest)

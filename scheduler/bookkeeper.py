@@ -1,0 +1,164 @@
+"""Books receipts: a first one when a job has ended, further revisions as the grids report what they emitted."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from carbonq.domain.carbon import IntensitySeries, Zone
+from carbonq.domain.errors import JobNotFound, NotFound, QueueUnreachable, Unreachable
+from carbonq.domain.job import Job, Measurement
+from carbonq.domain.ports import Board, IntensitySource, JobQuery, JobQueue, Ledger
+from carbonq.domain.receipt import Receipt, ReceiptStatus
+from carbonq.domain.time import Clock
+from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt
+from carbonq.scheduler.baseline import arrival_of, baseline_starts
+from carbonq.scheduler.pools import pools_of
+
+log = logging.getLogger("carbonq.scheduler")
+
+SETTLE_WITHIN = timedelta(days=7)
+"""How long a grid may take to report. What is provisional after that stays so."""
+NEIGHBOURS = 20_000
+"""As many jobs of the same time as the baseline's simulation looks at."""
+
+
+class _Ended(NamedTuple):
+    job: Job
+    measurements: Sequence[Measurement]
+    baseline: BaselineStart
+    revision: int
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """From its baseline's start to the last moment that its account looks at."""
+        ends = [m.ended_at for m in self.measurements]
+        length = sum((m.ended_at - m.started_at for m in self.measurements), timedelta())
+        starts = [m.started_at for m in self.measurements]
+        return min([self.baseline.start, *starts]), max([self.baseline.start + length, *ends])
+
+
+class Bookkeeper:
+    """Knows which receipts are still provisional; asks the ledger once, on taking over."""
+
+    def __init__(
+        self, *, queue: JobQueue, board: Board, ledger: Ledger, clock: Clock, outlook: IntensitySource, zone: Zone
+    ) -> None:
+        self._queue, self._board, self._ledger = queue, board, ledger
+        self._clock, self._outlook, self._zone = clock, outlook, zone
+        self._provisional: dict[str, Receipt] | None = None
+
+    def book(self) -> int:
+        """Receipts for all that has ended, or whose account has changed since. How many were booked."""
+        ended = [found for found in map(self._look_up, self._queue.unbooked()) if found]
+        if not ended:
+            return 0
+        starts = self._baselines([job for job, _ in ended])
+        return self._account(
+            [
+                _Ended(job, measurements, _kept(last) or starts[job.id], last.revision + 1 if last else 1)
+                for job, measurements in ended
+                for last in [self._ledger.get(job.id)]
+            ]
+        )
+
+    def settle(self) -> int:
+        """Revisions for provisional receipts whose actual intensity has arrived. How many were booked."""
+        waiting: list[_Ended] = []
+        for last in list(self._open().values()):
+            found = self._look_up(last.job_id)
+            if found is None or self._clock.now() - last.finished_at > SETTLE_WITHIN:
+                self._open().pop(last.job_id, None)
+                continue
+            baseline = _kept(last) or BaselineStart(arrival_of(found[0]), capacity_known=False)
+            waiting.append(_Ended(*found, baseline, last.revision + 1))
+        return self._account(waiting, only_news=True)
+
+    def _account(self, ended: Sequence[_Ended], *, only_news: bool = False) -> int:
+        actual = self._actual(ended) if ended else {}
+        booked = 0
+        for job, measurements, baseline, revision in ended:
+            receipt = make_receipt(
+                job,
+                measurements,
+                actual,
+                baseline,
+                issued_at=self._clock.now(),
+                revision=revision,
+                default_zone=self._zone,
+            )
+            if only_news and receipt.slots == self._open()[job.id].slots and _is_open(receipt):
+                continue
+            self._ledger.book(receipt)
+            booked += 1
+            self._remember(receipt)
+        if booked:
+            log.info("booked %d receipts, %d wait for actual intensity", booked, len(self._open()))
+        return booked
+
+    def _remember(self, receipt: Receipt) -> None:
+        if _is_open(receipt):
+            self._open()[receipt.job_id] = receipt
+        else:
+            self._open().pop(receipt.job_id, None)
+
+    def _open(self) -> dict[str, Receipt]:
+        if self._provisional is None:
+            recent = self._ledger.latest(since=self._clock.now() - SETTLE_WITHIN)
+            self._provisional = {receipt.job_id: receipt for receipt in recent if _is_open(receipt)}
+        return self._provisional
+
+    def forget(self) -> None:
+        """Ask the ledger again next time: another scheduler may have booked meanwhile."""
+        self._provisional = None
+
+    def _look_up(self, job_id: str) -> tuple[Job, Sequence[Measurement]] | None:
+        try:
+            return self._queue.get(job_id), self._queue.measurements(job_id)
+        except JobNotFound:
+            return None  # retention took it
+
+    def _baselines(self, jobs: Iterable[Job]) -> dict[str, BaselineStart]:
+        """First come, first served among all jobs of the time in question."""
+        ended = {job.id: job for job in jobs}
+        since = min(arrival_of(job) for job in ended.values())
+        others = {
+            job.id: job
+            for job in self._queue.jobs(JobQuery(limit=NEIGHBOURS))
+            if (job.finished_at is None or job.finished_at > since)
+            and (job.started_at is not None or job.finished_at is None)
+        }
+        return baseline_starts((others | ended).values(), pools_of(self._board.workers()))
+
+    def _actual(self, ended: Sequence[_Ended]) -> dict[Zone, IntensitySeries]:
+        """What each zone's grid has reported of the time in question: as kept on the board, else asked anew."""
+        spans: dict[Zone, tuple[datetime, datetime]] = {}
+        for one in ended:
+            for zone in {m.zone for m in one.measurements}:
+                start, end = spans.get(zone, one.span)
+                spans[zone] = min(start, one.span[0]), max(end, one.span[1])
+        found = {zone: self._reported(zone, start, end) for zone, (start, end) in spans.items()}
+        return {zone: series for zone, series in found.items() if series is not None}
+
+    def _reported(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries | None:
+        kept = self._board.actual(zone)
+        if kept is not None and kept.mean(start, end) is not None:
+            return kept
+        try:
+            return self._outlook.history(zone, start, end)
+        except QueueUnreachable:
+            raise
+        except (Unreachable, NotFound) as error:
+            log.warning("no actual intensity of %s for now: %s", zone, error.what)
+            return kept
+
+
+def _kept(last: Receipt | None) -> BaselineStart | None:
+    """The baseline's start does not change from one revision to the next."""
+    if last is None or last.baseline is None:
+        return None
+    return BaselineStart(last.baseline.start, CAPACITY_UNKNOWN not in last.notes)
+
+
+def _is_open(receipt: Receipt) -> bool:
+    return receipt.status is ReceiptStatus.PROVISIONAL
