@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 from carbonq.domain.errors import InvalidInput, QueueRefused, QueueUnreachable
@@ -39,6 +41,7 @@ class Store:
         self.where = where
         self.scripts = Scripts(self.keys.root, packaged_sources() if sources is None else sources)
         self._client = client
+        self._send: Callable[..., Reply] = client.execute_command
         self._migrations = migrations
         self._checked = False
 
@@ -63,7 +66,7 @@ class Store:
     def call(self, *command: Argument) -> Reply:
         self._ensure_fit()
         with self._explained():
-            return self._client.execute_command(*command)
+            return self._send(*command)
 
     def calls(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Many commands in few round trips, each by itself. Raises the first error."""
@@ -78,9 +81,9 @@ class Store:
         self._ensure_fit()
         with self._explained():
             try:
-                return self._client.execute_command(*self.scripts.by_hash(script, arguments, keys))
-            except redis.exceptions.NoScriptError:
-                return self._client.execute_command(*self.scripts.by_text(script, arguments, keys))
+                return self._send(*self.scripts.by_hash(script, arguments, keys))
+            except NoScriptError:
+                return self._send(*self.scripts.by_text(script, arguments, keys))
 
     def run_many(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Reply]:
         """One script with many sets of arguments; each run is atomic by itself."""
@@ -92,10 +95,8 @@ class Store:
     def atomically(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """All or none of the commands (MULTI)."""
         self._ensure_fit()
-        with self._explained(), self._client.pipeline(transaction=True) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return pipeline.execute()
+        with self._explained():
+            return self._pipelined(commands, transaction=True)
 
     def update(self, key: str, change: Callable[[bytes | None], str]) -> None:
         """Replace a text by what `change` makes of it; again where another process was faster."""
@@ -122,16 +123,17 @@ class Store:
         if self._checked:
             return
         with self._explained():
-            _refuse_unfit(self._client.execute_command("INFO"), self.where)
-            version = int(self._client.execute_command(*self.scripts.by_text("open", [CURRENT])))
+            _refuse_unfit(self._send("INFO"), self.where)
+            version = int(self._send(*self.scripts.by_text("open", [CURRENT])))
             if version != CURRENT:
                 bring_up_to_date(self._client, self.keys, version, self._migrations)
         self._checked = True
 
-    def _pipelined(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        with self._client.pipeline(transaction=False) as pipeline:
+    def _pipelined(self, commands: Sequence[Sequence[Argument]], *, transaction: bool = False) -> list[Reply]:
+        with self._client.pipeline(transaction=transaction) as pipeline:
+            queue: Callable[..., Reply] = pipeline.execute_command
             for command in commands:
-                pipeline.execute_command(*command)
+                queue(*command)
             return pipeline.execute()
 
     @contextmanager
@@ -139,19 +141,19 @@ class Store:
         """Say in a person's words what the server or the network says in its own."""
         try:
             yield
-        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        except (redis.AuthenticationError, NoPermissionError) as error:
             raise QueueRefused(
                 f"the server wants another user or password: {error}",
                 where=self.where,
                 hint="write them into CARBONQ_REDIS_URL: redis://user:password@host:port",
             ) from error
-        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
+        except (redis.ConnectionError, redis.TimeoutError, ReadOnlyError) as error:
             raise QueueUnreachable(
                 f"the queue's server does not answer: {error}",
                 where=self.where,
                 hint="start one with `carbonq up`, or set CARBONQ_REDIS_URL to the one that runs",
             ) from error
-        except redis.exceptions.OutOfMemoryError as error:
+        except OutOfMemoryError as error:
             raise QueueRefused(
                 "the server's memory is full",
                 where=self.where,
@@ -159,7 +161,7 @@ class Store:
             ) from error
 
 
-def _replace(pipeline: "redis.client.Pipeline", key: str, change: Callable[[bytes | None], str]) -> None:
+def _replace(pipeline: Any, key: str, change: Callable[[bytes | None], str]) -> None:
     text = change(pipeline.get(key))
     pipeline.multi()
     pipeline.set(key, text)

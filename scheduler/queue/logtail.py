@@ -4,6 +4,7 @@ import time
 from collections import deque
 
 from carbonq.scheduler.queue.connection import Store
+from carbonq.scheduler.queue.scripts import Argument
 
 TAIL_B = 64 * 1024  # of one job
 CHUNK_B = 16 * 1024
@@ -21,7 +22,9 @@ class RedisLogTail:
 
     def append(self, job_id: str, fence: int, data: bytes) -> None:
         ttl_ms = round(TAIL_TTL_S * 1000)
-        calls = [[job_id, fence, chunk, self._tail_b, ttl_ms] for chunk in _chunks(data[-self._tail_b :])]
+        calls: list[list[Argument]] = [
+            [job_id, fence, chunk, self._tail_b, ttl_ms] for chunk in _chunks(data[-self._tail_b :])
+        ]
         self._store.run_many("append_log", calls)
 
     def read(self, job_id: str, after: str = "", *, block_s: float = 0.0) -> tuple[bytes, str]:
