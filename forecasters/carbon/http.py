@@ -37,29 +37,33 @@ class JsonClient:
         headers: Mapping[str, str] | None = None,
         attempts: int = 3,
         backoff_s: float = 1.0,
-        max_wait_s: float = 30.0,
+        patience_s: float = 30.0,
         connect_timeout_s: float = 5.0,
-        read_timeout_s: float = 15.0,
-        answer_timeout_s: float = 30.0,
+        read_timeout_s: float = 10.0,
+        answer_timeout_s: float = 20.0,
         max_answer_b: int = MAX_ANSWER_B,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **(headers or {})}
-        self._attempts, self._backoff_s, self._max_wait_s = attempts, backoff_s, max_wait_s
+        self._attempts, self._backoff_s, self._patience_s = attempts, backoff_s, patience_s
         self._timeouts_s, self._answer_timeout_s = (connect_timeout_s, read_timeout_s), answer_timeout_s
         self._max_answer_b, self._sleep = max_answer_b, sleep
         self._session: requests.Session | None = None
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> object:
-        """The decoded JSON at that path. Raises SourceUnreachable and SourceNonsense."""
+        """The decoded JSON at that path. Raises SourceUnreachable and SourceNonsense.
+
+        What may pass is tried again, unless the next attempt would begin more than `patience_s` after the first.
+        """
         url = f"{self.base_url}/{path.lstrip('/')}"
+        patient_until_s = time.monotonic() + self._patience_s
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._get_once(url, params)
             except _Busy as busy:
                 wait_s = self._backoff_s * 2 ** (attempt - 1) if busy.wait_s is None else busy.wait_s
-                if attempt == self._attempts or wait_s > self._max_wait_s:
+                if attempt == self._attempts or time.monotonic() + wait_s > patient_until_s:
                     raise SourceUnreachable(busy.what, where=url, hint=busy.hint) from busy.__cause__
                 self._sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")

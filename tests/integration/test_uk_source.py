@@ -220,6 +220,15 @@ def test_a_longer_pause_than_is_sensible_is_not_waited_for(uk: UkSource, server:
     assert naps == []
 
 
+def test_several_sensible_pauses_do_not_add_up_to_an_endless_one(server: UkServer) -> None:
+    """Patience is for the whole question: pauses of 0.4 s and 0.8 s are together more than 1 s."""
+    hasty = UkSource(JsonClient(server.url, patience_s=1.0, backoff_s=0.4, sleep=time.sleep))
+    server.faults += [error(503, "busy")] * 3
+    with pytest.raises(SourceUnreachable, match="busy"):
+        hasty.forecast("GB", NOW, NOW + DAY)
+    assert len(server.paths) == 2
+
+
 def test_a_body_cut_off_half_way_is_asked_for_again(uk: UkSource, server: UkServer, naps: list[float]) -> None:
     server.faults.append(Fault(body=b'{"data": [', promised_b=10_000))
     assert uk.forecast("GB", NOW, NOW + DAY).grid.slots == 49
