@@ -1,11 +1,16 @@
 """The ledger: receipts, appended revision by revision, never changed."""
 
+from __future__ import annotations
+
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.time import to_ms
 from carbonq.scheduler.queue.connection import Store
-from carbonq.scheduler.queue.memory import MemoryQueue
+
+if TYPE_CHECKING:
+    from carbonq.scheduler.queue.memory import MemoryQueue
 
 
 class RedisLedger:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from carbonq.scheduler.queue.server import MIN_VERSION, EmbeddedServer, server_version, wheel_binaries
+from carbonq.scheduler.queue.rules import MIN_SERVER_VERSION
+from carbonq.scheduler.queue.server import EmbeddedServer, server_version, wheel_binaries
 
 
 class KillableServer(EmbeddedServer):
@@ -25,12 +26,12 @@ class KillableServer(EmbeddedServer):
 
 
 def _binary(kind: str) -> Path:
-    found = wheel_binaries()[0] if kind == "valkey" and wheel_binaries() else shutil.which("redis-server")
-    if not found or (kind == "valkey" and not wheel_binaries()):
-        pytest.skip(f"no {kind} server on this machine")
-    if (server_version(Path(found)) or 0) < MIN_VERSION:
-        pytest.skip(f"{found} is older than version {MIN_VERSION}")
-    return Path(found)
+    on_path = shutil.which("redis-server")
+    found = wheel_binaries() if kind == "valkey" else [Path(on_path)] if on_path else []
+    fit = [binary for binary in found if (server_version(binary) or 0) >= MIN_SERVER_VERSION]
+    if not fit:
+        pytest.skip(f"this machine has no {kind} server >= {MIN_SERVER_VERSION}")
+    return fit[0]
 
 
 @pytest.fixture

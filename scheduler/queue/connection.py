@@ -14,8 +14,8 @@ from redis.retry import Retry
 from carbonq.domain.errors import InvalidInput, QueueRefused, QueueUnreachable
 from carbonq.scheduler.queue.keys import Keys
 from carbonq.scheduler.queue.migrations import CURRENT, Migration, bring_up_to_date
+from carbonq.scheduler.queue.rules import MIN_SERVER_VERSION
 from carbonq.scheduler.queue.scripts import Argument, Reply, Scripts, packaged_sources
-from carbonq.scheduler.queue.server import MIN_VERSION
 
 CONNECT_TIMEOUT_S = 3.0
 REPLY_TIMEOUT_S = 15.0
@@ -169,8 +169,10 @@ def _replace(pipeline: Any, key: str, change: Callable[[bytes | None], str]) -> 
 
 def _refuse_unfit(info: Mapping[str, str | int], where: str) -> None:
     version = str(info.get("redis_version", "0"))
-    if int(version.split(".", maxsplit=1)[0]) < MIN_VERSION:
-        raise QueueRefused(f"the server is version {version}; carbonq needs Redis {MIN_VERSION} or Valkey", where=where)
+    if int(version.split(".", maxsplit=1)[0]) < MIN_SERVER_VERSION:
+        raise QueueRefused(
+            f"the server is version {version}; carbonq needs Redis {MIN_SERVER_VERSION} or Valkey", where=where
+        )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise QueueRefused(

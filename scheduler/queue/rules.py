@@ -1,8 +1,11 @@
-"""The queue's rules of time, as pure functions. `lua/lib.lua` holds the same for the scripts."""
+"""The queue's limits, and its rules of time as pure functions. `lua/lib.lua` holds the same for the scripts."""
 
 from datetime import datetime, timedelta
 
 from carbonq.domain.job import Job
+
+MIN_SERVER_VERSION = 7
+"""Redis 7 or Valkey: scripts whose effects are logged, sound AOF files."""
 
 MAX_LOST_ATTEMPTS = 5
 """More attempts lost with their workers make a job a dead letter: it may be what kills them."""

