@@ -59,10 +59,10 @@ class Courier:
 
     def deliver(self) -> None:
         """Report every spooled end; an entry leaves the disk only once the queue has answered."""
-        ended = {live.record.key: live for live in self.live.all() if live.ended}
+        in_hand = {live.record.key: live for live in self.live.all()}
         for entry in self.spool.entries():
             measurement = entry.spooled.measurement
-            live = ended.get((measurement.job_id, measurement.fence))
+            live = in_hand.get((measurement.job_id, measurement.fence))
             if live is not None:
                 self._stream_rest(live)
             self._report(entry, live)

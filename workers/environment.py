@@ -9,6 +9,7 @@ from pathlib import Path
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.job import Job
 from carbonq.domain.spec import JobSpec
+from carbonq.job import PROGRESS_VARIABLE
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.leftovers import MARKER
 
@@ -53,6 +54,7 @@ def compose(
         "CARBONQ_JOB_NAME": job.name,
         "CARBONQ_ATTEMPT": str(attempt),
         MARKER: str(folder),
+        PROGRESS_VARIABLE: str(folder / "progress.json"),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids),
     }

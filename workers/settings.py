@@ -46,7 +46,6 @@ class Keepalive:
     """How an attempt's shim renews its lease by itself. The command is opaque: the queue's adapter makes it.
 
     `replies` maps the reply's text to `held`, `stale` or `cancel`; any other reply counts as no answer.
-    `fallback` is sent where the server answers `NOSCRIPT`.
     """
 
     command: tuple[str, ...]
@@ -58,7 +57,6 @@ class Keepalive:
     password: str | None = None
     tls: bool = False
     tls_ca_file: str | None = None
-    fallback: tuple[str, ...] = ()
     replies: Mapping[str, str] = field(default_factory=lambda: {name: name for name in ("held", "stale", "cancel")})
 
 

@@ -73,12 +73,6 @@ def test_it_logs_in_and_chooses_its_database_first(short_folder: Path) -> None:
     assert heard[1] == b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
 
 
-def test_a_server_that_forgot_the_script_gets_its_text(short_folder: Path) -> None:
-    with speaking(short_folder / "s", b"-NOSCRIPT No matching script.\r\n", b"+held\r\n") as heard:
-        assert ask(short_folder / "s", fallback=["EVAL", "text"]) == "held"
-    assert heard[1] == b"*2\r\n$4\r\nEVAL\r\n$4\r\ntext\r\n"
-
-
 def test_an_error_is_no_answer(short_folder: Path) -> None:
     with speaking(short_folder / "s", b"-LOADING Redis is loading\r\n"), pytest.raises(ValueError, match="LOADING"):
         ask(short_folder / "s")

@@ -41,12 +41,7 @@ class Keeper(threading.Thread):
                 _call(stream, ["AUTH", *filter(None, [self.order.get("username")]), self.order["password"]])
             if self.order.get("database"):
                 _call(stream, ["SELECT", str(self.order["database"])])
-            try:
-                reply = _call(stream, self.order["command"])
-            except ValueError as error:
-                if not str(error).startswith("NOSCRIPT") or not self.order.get("fallback"):
-                    raise
-                reply = _call(stream, self.order["fallback"])
+            reply = _call(stream, self.order["command"])
         return str(self.order["replies"].get(reply, ""))
 
     def _connect(self) -> socket.socket:
