@@ -12,7 +12,7 @@ from carbonq.reports.markup import Markup, element, join, typeset
 from carbonq.reports.provenance import Remark
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally, avoided_g, baseline_g, combined_uncertainty_rel
-from carbonq.reports.timeline import ZONES_DRAWN, knowledge, timelines
+from carbonq.reports.timeline import ZONES_DRAWN, timelines
 from carbonq.reports.words import (
     deadlines,
     ended,
@@ -191,7 +191,7 @@ def _receipt_row(receipt: Receipt, report: Report) -> list[str]:
 def _energy_is(receipt: Receipt) -> str:
     """`GPU measured, CPU modelled`."""
     said = dict.fromkeys(f"{part_name(reading.component)} {reading.provenance}" for reading in receipt.readings)
-    return ", ".join(said) or knowledge(receipt)
+    return ", ".join(said) or ("never ran" if receipt.energy_j == 0 else fmt.UNKNOWN)
 
 
 def _scrolling(name: str, content: Markup) -> Markup:
@@ -205,7 +205,7 @@ def _account(report: Report) -> Iterator[Markup]:
     total = report.summary.total
     facts = [("Energy", energy_knowledge(total)), ("Receipts", settled(total))]
     if total.overhead_energy_j:
-        facts.append(("Lost and failed attempts", f"{fmt.energy(total.overhead_energy_j)}, in the emissions"))
+        facts.append(("Lost and failed attempts", f"{fmt.energy(total.overhead_energy_j)} of the energy above"))
     if total.forecast_jobs:
         promise, kept = fmt.co2e(total.forecast_avoided_g), fmt.co2e(total.forecast_realised_g)
         jobs = fmt.count(total.forecast_jobs, "job")

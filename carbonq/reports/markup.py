@@ -1,10 +1,12 @@
 """HTML and SVG that escape by default: only what `element` made goes through as it is."""
 
+import re
 from collections.abc import Iterable
 from html import escape
 
 from carbonq.reports.format import printable
 
+_JOINED = re.compile(r"(?<=[gt])CO2e")
 MINUS = "\N{MINUS SIGN}"
 _VOID = frozenset({"meta", "path", "rect", "line", "circle", "stop", "use"})
 Attribute = str | float | bool | None
@@ -51,4 +53,4 @@ def _attribute(name: str, value: Attribute) -> str:
 def typeset(words: str) -> str:
     """Our own sentences as a page sets them: a true minus and the small two of CO₂e."""
     signed = MINUS + words[1:] if words.startswith("-") else words
-    return signed.replace(" -", f" {MINUS}").replace("gCO2e", "g CO₂e").replace("CO2e", "CO₂e")
+    return _JOINED.sub(" CO2e", signed).replace(" -", f" {MINUS}").replace("CO2e", "CO₂e")

@@ -24,11 +24,11 @@ class Tally(Value):
     provisional_jobs: int
     energy_j: float | None
     energy_unknown_jobs: int
-    energy_partly_unknown_jobs: int = Field(description="a component's energy is unknown: the sum is too low")
+    energy_partly_unknown_jobs: int = Field(description="a component or an attempt is unknown: the sum is too low")
     energy_uncertainty_rel: float | None = Field(description="relative standard uncertainty of the known readings")
     measured_energy_j: float
     modelled_energy_j: float
-    overhead_energy_j: float | None
+    overhead_energy_j: float | None = Field(description="of lost and failed attempts: part of `energy_j`")
     emissions_g: float | None
     emissions_unknown_jobs: int
     compared_jobs: int = Field(description="jobs whose emissions and baseline are both known")
@@ -199,7 +199,9 @@ def method_uses(receipts: Iterable[Receipt]) -> tuple[MethodUse, ...]:
 
 
 def _lacks_a_part(receipt: Receipt) -> bool:
-    return any(reading.energy_j is None for reading in receipt.readings)
+    """A component, or an attempt before the last, left no reading."""
+    lost_track = receipt.attempts > 1 and receipt.overhead_energy_j is None
+    return lost_track or any(reading.energy_j is None for reading in receipt.readings)
 
 
 def _known_energy_j(readings: Iterable[EnergyReading], provenance: Provenance) -> float:

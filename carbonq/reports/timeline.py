@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone, quantile_band
 from carbonq.domain.energy import Provenance
+from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
 from carbonq.reports import svg
 from carbonq.reports.figure import LEFT, RIGHT, WIDTH, Figure, Key, table
-from carbonq.reports.lanes import Kind, Lane, Mark, lanes
+from carbonq.reports.lanes import Kind, Lane, Mark, lanes, spans
 from carbonq.reports.markup import Markup, element, join
 from carbonq.reports.provenance import MADE_UP
 from carbonq.reports.report import Report
@@ -243,7 +244,18 @@ def _mark(mark: Mark, across: svg.TimeScale, top: float, report: Report) -> Mark
             return svg.box(x, top, width, _BAR_HEIGHT, "at-once", told, radius=2)
         case Kind.RUN:
             told = element("title", _told(mark, report))
-            return svg.box(x, top, width, _BAR_HEIGHT, f"run {knowledge(mark.receipt)}", told, radius=2)
+            bar = svg.box(x, top, width, _BAR_HEIGHT, f"run {knowledge(mark.receipt)}", told, radius=2)
+            return bar + _ended_badly(mark, x, x + width, top + _BAR_HEIGHT - 1)
+
+
+def _ended_badly(mark: Mark, first: float, last: float, base: float) -> Markup:
+    """The word beside the last bar of a job that did not succeed."""
+    receipt = mark.receipt
+    if receipt.state is JobState.SUCCEEDED or mark.end < spans(receipt)[-1][1]:
+        return Markup()
+    if last > WIDTH - RIGHT - 60:
+        return svg.label(first - 4, base, receipt.state, "bad", "end")
+    return svg.label(last + 4, base, receipt.state, "bad")
 
 
 def _told(mark: Mark, report: Report) -> str:
