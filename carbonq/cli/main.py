@@ -46,7 +46,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         given = {name: ctx.params[name] for name in ("redis_url", "namespace", "zone")}
         flags = {name: value for name, value in given.items() if value is not None}
-        session = Session(ctx.obj, flags, json=ctx.params["json"], debug=ctx.params["debug"])
+        session = Session(ctx.obj or {}, flags, json=ctx.params["json"], debug=ctx.params["debug"])
         ctx.obj = session
         try:
             result = super().invoke(ctx)

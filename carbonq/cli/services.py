@@ -19,18 +19,16 @@ def worker(
     pool: Pool = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
-    once: Annotated[bool, typer.Option("--once", help="Run what is due now, then exit.")] = False,
-    drain: Annotated[bool, typer.Option("--drain", help="Run until no job waits, then exit.")] = False,
 ) -> None:
     """Run jobs on this machine and measure them.
 
-    SIGTERM drains it: nothing new starts.
+    Ctrl-C lets running jobs end; a second one, or SIGTERM, leaves them running, for the next worker to find.
 
     Example: carbonq worker
     """
     here = session.of(ctx)
     here.add_flags(pool=pool, worker_cpus=cpus, worker_gpus=gpus)
-    here.house.run_worker(here.settings, once=once, drain=drain)
+    here.part("bootstrap").run_worker(here.settings)
 
 
 def scheduler(ctx: typer.Context) -> None:
@@ -41,10 +39,10 @@ def scheduler(ctx: typer.Context) -> None:
     Example: carbonq scheduler
     """
     here = session.of(ctx)
-    here.house.run_scheduler(here.settings)
+    here.part("bootstrap").run_scheduler(here.settings)
 
 
-def up(ctx: typer.Context, pool: Pool = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+def up(ctx: typer.Context) -> None:
     """Run all of carbonq on this machine, until Ctrl-C.
 
     A private queue server, the scheduler and one worker. What waits is kept when it stops.
@@ -52,7 +50,6 @@ def up(ctx: typer.Context, pool: Pool = None, cpus: Cpus = None, gpus: Gpus = No
     Example: carbonq up
     """
     here = session.of(ctx)
-    here.add_flags(pool=pool, worker_cpus=cpus, worker_gpus=gpus)
 
     def on_ready(*facts: object) -> None:
         if here.json:
@@ -65,7 +62,7 @@ def up(ctx: typer.Context, pool: Pool = None, cpus: Cpus = None, gpus: Gpus = No
             note(f"  {safe(str(fact))}")
         note("Ctrl-C stops it; jobs that wait are kept.", "dim")
 
-    here.house.run_up(here.settings, on_ready=on_ready)
+    here.part("bootstrap").run_up(here.settings, on_ready=on_ready)
 
 
 def doctor(ctx: typer.Context) -> None:
@@ -77,7 +74,7 @@ def doctor(ctx: typer.Context) -> None:
     """
     here = session.of(ctx)
     checks: list[Any] = []
-    for check in here.house.diagnose(here.settings):
+    for check in here.part("doctor").diagnose(here.settings):
         checks.append(check)
         if not here.json:
             _say_check(check)
@@ -103,8 +100,8 @@ def _say_check(check: Any) -> None:
 def demo(
     ctx: typer.Context,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where the report goes; default: a new folder.")
-    ] = None,
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Where the report's page is written.")
+    ] = ".",
 ) -> None:
     """See it all at work within two minutes.
 
@@ -112,8 +109,13 @@ def demo(
 
     Example: carbonq demo
     """
+    from pathlib import Path
+
     here = session.of(ctx)
-    here.house.demo(here.settings, out=out)
+    page = here.part("demo").run(here.settings, Path(out), note, say)
+    note(f"\nThe report as a page: {page}", "green")
+    if here.json:
+        write_json({"report": str(page)})
 
 
 COMMANDS: tuple[tuple[str, Any], ...] = (

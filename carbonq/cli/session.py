@@ -16,20 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """`house` is `carbonq.bootstrap`, or what a test gives in its place; nothing of it is loaded before it is used."""
+    """`given` replaces parts of carbonq by name, for tests; nothing of a part is loaded before it is used."""
 
-    given: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
     flags: Mapping[str, object] = field(default_factory=dict)
     json: bool = False
     debug: bool = False
 
-    @cached_property
-    def house(self) -> Any:
-        if self.given is None:
-            from importlib import import_module
+    def part(self, name: str) -> Any:
+        """`bootstrap`, `demo` or `doctor`: the modules that the command line drives."""
+        from importlib import import_module
 
-            return import_module("carbonq.bootstrap")
-        return self.given
+        return self.given[name] if name in self.given else import_module(f"carbonq.{name}")
 
     def add_flags(self, **flags: object) -> None:
         """Take in a command's own settings; None means not given."""
@@ -37,11 +35,11 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        return cast("Settings", self.house.settings(self.flags))
+        return cast("Settings", self.part("bootstrap").settings(self.flags))
 
     @cached_property
     def client(self) -> Client:
-        return cast("Client", self.house.client(self.settings))
+        return cast("Client", self.part("bootstrap").client(self.settings))
 
 
 def of(ctx: typer.Context) -> Session:

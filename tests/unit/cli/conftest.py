@@ -221,13 +221,15 @@ class Answer:
 
 @dataclass
 class Cli:
-    """`cli("status", "--json")` runs the command; `cli.client` is what it talks to."""
+    """`cli("status", "--json")` runs the command; `cli.client` is what it talks to, `cli.house` the bootstrap."""
 
     client: ScriptedClient = field(default_factory=ScriptedClient)
     flags: Mapping[str, object] = field(default_factory=dict)
     house: SimpleNamespace = field(default_factory=SimpleNamespace)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.parts["bootstrap"] = self.house
         self.house.settings = self._settings
         self.house.client = lambda settings: self.client
 
@@ -236,7 +238,7 @@ class Cli:
         return flags
 
     def __call__(self, *words: str, text: str | None = None, env: Mapping[str, str] | None = None) -> Answer:
-        done = CliRunner().invoke(app, list(words), obj=self.house, input=text, env=env)
+        done = CliRunner().invoke(app, list(words), obj=self.parts, input=text, env=env)
         return Answer(done.exit_code, done.stdout, done.stderr)
 
     def holds(self, *jobs: Job) -> None:

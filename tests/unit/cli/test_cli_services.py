@@ -1,6 +1,7 @@
 """`carbonq worker`, `scheduler`, `up`, `doctor` and `demo`: what they hand to the rest of carbonq."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,12 +17,10 @@ def check(name: str, ok: bool | None, hint: str = "") -> SimpleNamespace:
 
 
 def test_a_workers_flags_are_settings(cli: Cli) -> None:
-    calls: list[tuple[Any, dict[str, Any]]] = []
-    cli.house.run_worker = lambda settings, **how: calls.append((settings, how))
-    cli("worker", "--once", "--pool", "lab", "--worker-cpus", "2", "--zone", "FR")
-    [(settings, how)] = calls
-    assert settings == {"zone": "FR", "pool": "lab", "worker_cpus": 2}
-    assert how == {"once": True, "drain": False}
+    calls: list[Any] = []
+    cli.house.run_worker = calls.append
+    cli("worker", "--pool", "lab", "--worker-cpus", "2", "--zone", "FR")
+    assert calls == [{"zone": "FR", "pool": "lab", "worker_cpus": 2}]
 
 
 def test_the_scheduler_runs(cli: Cli) -> None:
@@ -62,10 +61,24 @@ def test_a_server_unfit_for_jobs_exits_1(cli: Cli) -> None:
 
 @pytest.mark.parametrize(("found", "code"), [(True, 0), (None, 0), (False, 1)])
 def test_the_doctor_fails_only_for_what_is_broken(cli: Cli, found: bool | None, code: int) -> None:
-    cli.house.diagnose = lambda settings: iter([check("server", True), check("gpu", found, "install the driver")])
+    checks = [check("server", True), check("gpu", found, "install the driver")]
+    cli.parts["doctor"] = SimpleNamespace(diagnose=lambda settings: iter(checks))
     done = cli("doctor")
     assert done.code == code
     assert ("install the driver" in done.out) is (found is not True)
     assert cli("doctor", "--json").json[1] == {
         "name": "gpu", "ok": found, "what": "gpu was looked at", "hint": "install the driver",
     }  # fmt: skip
+
+
+def test_the_demo_tells_on_stderr_shows_on_stdout_and_names_its_page(cli: Cli, tmp_path: Path) -> None:
+    def run(settings: object, out: Path, tell: Callable[[str], None], show: Callable[[str], None]) -> Path:
+        tell("starting")
+        show("the report")
+        return out / "demo-report.html"
+
+    cli.parts["demo"] = SimpleNamespace(run=run)
+    done = cli("demo", "--out", str(tmp_path))
+    assert (done.code, done.out) == (0, "the report\n")
+    assert "starting" in done.err
+    assert str(tmp_path / "demo-report.html") in done.err
