@@ -28,8 +28,15 @@ def plan_of(values: list[float], *jobs: PlanJob, gpus: int = 1, busy: tuple[tupl
 
 
 def job(job_id: str = "job", **fields: Any) -> PlanJob:
-    defaults = {"gpus": 1, "power_w": 1000.0, "duration_slots": 1, "earliest_slot": 0, "deadline_slot": 8}
-    return PlanJob(id=job_id, **(defaults | {"pools": ("pool",)} | fields))
+    defaults: dict[str, Any] = {
+        "gpus": 1,
+        "power_w": 1000.0,
+        "duration_slots": 1,
+        "earliest_slot": 0,
+        "deadline_slot": 8,
+        "pools": ("pool",),
+    }
+    return PlanJob(id=job_id, **(defaults | fields))
 
 
 def places(plan: Plan) -> dict[str, tuple[int, int]]:
