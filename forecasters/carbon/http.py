@@ -148,17 +148,13 @@ def _error_message(body: bytes) -> str:
 
 def _decoded(body: bytes, url: str) -> object:
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise SourceNonsense(
             f"the answer is no JSON; it begins with {body[:40]!r}",
             where=url,
             hint="a proxy or a login page may stand between; check the source's URL",
         ) from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _root(error: BaseException) -> str:

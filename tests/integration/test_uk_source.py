@@ -10,7 +10,7 @@ import pytest
 
 from carbonq.domain.carbon import Origin
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
-from carbonq.forecasters.carbon.http import JsonClient
+from carbonq.forecasters.carbon.http import MAX_ANSWER_B, JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.testing import Fault, UkServer, data, error, solar_day
@@ -158,7 +158,6 @@ def _with_value(value: str) -> Fault:
         _with_value("1000000"),
         _with_value("[200]"),
         data([{**ENTRY, "from": "2026-07-07T09:00Z", "to": "2026-07-07T09:30Z"}]),
-        Fault(body=b'{"data": "' + b"x" * 5_000_000 + b'"}'),
     ],
     ids=lambda fault: f"{fault.body[:60]!r}",
 )
@@ -170,6 +169,13 @@ def test_nonsense_is_refused_at_once_with_its_address(
         uk.forecast("GB", NOW, NOW + DAY)
     assert caught.value.where.startswith(server.url)
     assert naps == []
+
+
+def test_more_than_a_sensible_answer_is_not_read_to_its_end(uk: UkSource, server: UkServer) -> None:
+    entries = server.entries(NOW, NOW + DAY)
+    server.faults.append(Fault(body=data(entries).body + b" " * MAX_ANSWER_B))
+    with pytest.raises(SourceNonsense, match="more than 4194304 bytes"):
+        uk.forecast("GB", NOW, NOW + DAY)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

@@ -150,6 +150,12 @@ def test_unknown_energy_is_not_taken_for_none() -> None:
     assert (profile.power_method, profile.duration_method) == ("prior", "past-runs")
 
 
+def test_energy_known_for_a_part_of_the_run_is_not_taken_for_the_whole() -> None:
+    spec = make_spec()
+    parts = [measured(fence=1, power_w=None, outcome=Outcome.CHECKPOINTED), measured(fence=2)]
+    assert after(spec, *parts).predict(spec).power_method == "prior"
+
+
 def test_told_twice_and_in_any_order_is_told_once() -> None:
     spec = make_spec()
     attempts = [measured("a", 1000), measured("b", 2000), measured("c", 4000)]

@@ -152,7 +152,7 @@ def test_a_bridged_forecast_that_is_kept_and_bridged_again_tells_its_own_part_fr
 )
 def test_a_kept_forecast_of_no_use_is_passed_over_for_the_typical_profile(kept: Forecast | None) -> None:
     forecast = Outlook([Flat(1, error=DOWN)], last_good=lambda _: kept).forecast("FR", NOW, NOW + DAY)
-    assert (forecast.source, forecast.origin) == ("typical", Origin.MODELLED)
+    assert (forecast.source, forecast.origin, forecast.issued_at) == ("typical", Origin.MODELLED, NOW)
 
 
 def test_a_typical_profile_in_the_users_order_does_not_hide_the_last_good_forecast() -> None:
