@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from carbonq.domain.carbon import Forecast, Origin
 from carbonq.domain.energy import PowerProfile, Quantity
-from carbonq.domain.job import Job
+from carbonq.domain.job import Capacity, Job, WorkerInfo
+from carbonq.domain.time import SlotGrid
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday: the moment at which tests begin."""
@@ -52,3 +54,37 @@ def make_job(job_id: str = "job-1", **fields: Any) -> Job:
         "profile": make_profile(),
     }
     return Job(**(defaults | fields))
+
+
+def make_forecast(*values: float, start: datetime = MIDNIGHT, **fields: Any) -> Forecast:
+    """A forecast for FR with these medians in half-hour slots, 20 % less and more as its outer quantiles."""
+    defaults: dict[str, Any] = {
+        "zone": "FR",
+        "source": "test",
+        "model": "given",
+        "origin": Origin.FORECAST,
+        "issued_at": start,
+        "fetched_at": start,
+        "grid": SlotGrid(start=start, slots=len(values)),
+        "quantiles": {
+            "0.1": tuple(0.8 * value for value in values),
+            "0.5": values,
+            "0.9": tuple(1.2 * value for value in values),
+        },
+    }
+    return Forecast(**(defaults | fields))
+
+
+def make_worker(worker_id: str = "worker-1", **fields: Any) -> WorkerInfo:
+    """A worker in FR with four CPU slots, all free; any field of `WorkerInfo` may be given."""
+    capacity = fields.get("capacity", Capacity(cpus=4))
+    defaults: dict[str, Any] = {
+        "worker_id": worker_id,
+        "host": "host",
+        "zone": "FR",
+        "capacity": capacity,
+        "free": capacity,
+        "started_at": MIDNIGHT,
+        "seen_at": MIDNIGHT,
+    }
+    return WorkerInfo(**(defaults | fields))
