@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carbonq.domain.carbon import Forecast, Origin
-from carbonq.domain.energy import PowerProfile, Quantity
-from carbonq.domain.job import Capacity, Job, WorkerInfo
+from carbonq.domain.energy import Component, EnergyReading, PowerProfile, Provenance, Quantity
+from carbonq.domain.job import Capacity, Job, JobState, WorkerInfo
+from carbonq.domain.receipt import Baseline, Receipt, ReceiptStatus
 from carbonq.domain.time import SlotGrid
 
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -88,3 +89,58 @@ def make_worker(worker_id: str = "worker-1", **fields: Any) -> WorkerInfo:
         "seen_at": MIDNIGHT,
     }
     return WorkerInfo(**(defaults | fields))
+
+
+def make_receipt(
+    job_id: str = "job-1",
+    *,
+    energy_j: float | None = 3.6e6,
+    emissions_g: float | None = 300.0,
+    baseline_g: float | None = 400.0,
+    submitted_at: datetime = MIDNIGHT,
+    delay_s: float = 3600.0,
+    duration_s: float = 3600.0,
+    **fields: Any,
+) -> Receipt:
+    """A settled receipt of a job that waited an hour and ran for one, measured by one GPU counter; any field may be given.
+
+    None for `energy_j`, `emissions_g` or `baseline_g` is a receipt on which that is not known.
+    """
+    started_at = submitted_at + timedelta(seconds=delay_s)
+    finished_at = started_at + timedelta(seconds=duration_s)
+    reading = EnergyReading(
+        component=Component.GPU,
+        energy_j=energy_j,
+        provenance=Provenance.UNKNOWN if energy_j is None else Provenance.MEASURED,
+        method="nvml-counter",
+        uncertainty_rel=None if energy_j is None else 0.05,
+    )
+    end = submitted_at + timedelta(seconds=duration_s)
+    known = emissions_g is not None and baseline_g is not None
+    defaults: dict[str, Any] = {
+        "status": ReceiptStatus.SETTLED,
+        "issued_at": finished_at,
+        "job_id": job_id,
+        "name": "job",
+        "project": "default",
+        "state": JobState.SUCCEEDED,
+        "zone": "DE",
+        "pool": "default",
+        "submitted_at": submitted_at,
+        "started_at": started_at,
+        "finished_at": finished_at,
+        "deadline": submitted_at + timedelta(days=1),
+        "deadline_met": True,
+        "delay_s": delay_s,
+        "duration_s": duration_s,
+        "attempts": 1,
+        "energy_j": energy_j,
+        "overhead_energy_j": 0.0,
+        "readings": (reading,),
+        "emissions_g": emissions_g,
+        "baseline": Baseline(start=submitted_at, end=end, emissions_g=baseline_g),
+        "avoided_g": (baseline_g or 0.0) - (emissions_g or 0.0) if known else None,
+        "intensity_source": "csv",
+        "intensity_origins": (Origin.MEASURED,),
+    }
+    return Receipt(**(defaults | fields))
