@@ -41,7 +41,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return UNKNOWN
     hundredths = share * 100
-    return f"{_minus_free_zero(hundredths, 0 if abs(hundredths) >= 9.95 else 1)} %"
+    return f"{_minus_free_zero(hundredths, 1 if 0 < abs(hundredths) < 9.95 else 0)} %"
 
 
 def span(seconds: float | None) -> str:

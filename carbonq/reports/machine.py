@@ -9,6 +9,7 @@ from typing import Any
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.time import iso
+from carbonq.reports.format import printable
 from carbonq.reports.report import Report
 from carbonq.reports.summary import avoided_g, baseline_g, combined_uncertainty_rel
 
@@ -97,15 +98,17 @@ COLUMNS: dict[str, Callable[[Receipt], object]] = {
 }
 """What each column of the CSV holds: the names carry the units."""
 
-_RUNS_AS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_RUNS_AS_FORMULA = ("=", "+", "-", "@")
 
 
 def _cell(value: object) -> object:
-    """The value as CSV holds it. Text that begins like a formula gets an apostrophe before it (OWASP, CSV injection)."""
+    """The value as CSV holds it: text in one printable line, and with an apostrophe before it where a spreadsheet would
+    take it for a formula (OWASP, CSV injection). JSON keeps every letter."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.lstrip(" ").startswith(_RUNS_AS_FORMULA):
-        return "'" + value
+    if isinstance(value, str):
+        text = printable(value)
+        return "'" + text if text.lstrip(" \N{REPLACEMENT CHARACTER}").startswith(_RUNS_AS_FORMULA) else text
     return value

@@ -92,7 +92,7 @@ def _table(report: Report, style: Style) -> Iterator[str]:
 
 def _row(name: str, cells: list[str]) -> str:
     shown = fmt.shorten(name, _NAME_WIDTH)
-    return shown + " " * (_NAME_WIDTH - fmt.columns(shown)) + " ".join(["", *cells])
+    return (shown + " " * (_NAME_WIDTH - fmt.columns(shown)) + " ".join(["", *cells])).rstrip()
 
 
 def _aligned(text: str, width: int) -> str:

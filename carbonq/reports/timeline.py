@@ -111,7 +111,9 @@ def _actual(
 def _expected(forecasts: Iterable[Forecast], zone: Zone, start: datetime, end: datetime) -> Iterator[Piece]:
     """What was foreseen: each forecast from its issue until the next one's."""
     own = sorted((one for one in forecasts if one.zone == zone), key=lambda one: one.issued_at)
-    for one, until in zip(own, [*(later.issued_at for later in own[1:]), end], strict=False):  # no forecast: only the end
+    for one, until in zip(
+        own, [*(later.issued_at for later in own[1:]), end], strict=False
+    ):  # no forecast: only the end
         low, high = quantile_band(one)
         for slot, (begin, finish) in enumerate(one.grid):
             first, last = max(begin, start), min(finish, end, until)

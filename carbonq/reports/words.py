@@ -10,9 +10,15 @@ def verdict(total: Tally) -> str:
     """The one sentence that a report is read for."""
     if total.avoided_g is None:
         return "What was avoided is unknown: no job has both its emissions and its baseline."
+    if total.avoided_g == 0:
+        return f"{fmt.co2e(total.compared_emissions_g)} emitted, as much as starting at once would have."
     share = "" if total.avoided_rel is None else f" ({fmt.percent(abs(total.avoided_rel))})"
     what = "more than" if total.avoided_g < 0 else "less than"
-    of = "" if total.compared_jobs == total.jobs else f" (the {total.compared_jobs:,} jobs where both are known)"
+    of = (
+        ""
+        if total.compared_jobs == total.jobs
+        else f" (the {fmt.count(total.compared_jobs, 'job')} where both are known)"
+    )
     return (
         f"{fmt.co2e(total.compared_emissions_g)} emitted, {fmt.co2e(abs(total.avoided_g))}{share} {what} the"
         f" {fmt.co2e(total.baseline_g)} of starting at once{of}."
