@@ -1,4 +1,4 @@
-"""The one client under the CLI and the Python API alike. `QueueClient` goes straight to Redis."""
+"""The one client under the CLI and the Python API alike: the port. `queue_client` goes straight to Redis."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

@@ -1,0 +1,351 @@
+"""The one place that names adapters and puts the parts together. Each part is imported only where it is wanted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from carbonq.config import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from carbonq.client import Client
+    from carbonq.domain.carbon import Zone
+    from carbonq.domain.job import Lease
+    from carbonq.domain.ports import EnergyPredictor
+    from carbonq.domain.time import Clock, TimeMapping
+    from carbonq.forecasters.carbon.outlook import Outlook
+    from carbonq.scheduler.bundles import Margin
+    from carbonq.scheduler.ledger import RedisLedger
+    from carbonq.scheduler.queue.board import RedisBoard
+    from carbonq.scheduler.queue.connection import Store
+    from carbonq.scheduler.queue.logtail import RedisLogTail
+    from carbonq.scheduler.queue.redis_queue import RedisQueue
+    from carbonq.scheduler.queue.server import EmbeddedServer
+    from carbonq.settings import Settings
+    from carbonq.supervisor import Supervisor
+    from carbonq.workers.agent import Agent
+    from carbonq.workers.settings import KeepaliveFor
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def settings(flags: Mapping[str, object] | None = None, *, env: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises InvalidInput."""
+    return load_settings(flags, env)
+
+
+# --- the queue
+
+
+class Adapters(NamedTuple):
+    """The queue's adapters on one server and namespace, and the clock that this queue runs on."""
+
+    store: Store
+    queue: RedisQueue
+    board: RedisBoard
+    ledger: RedisLedger
+    log_tail: RedisLogTail
+    clock: Clock
+
+
+def server(settings: Settings) -> EmbeddedServer:
+    """The private server of this user and data folder, running or not."""
+    from carbonq.scheduler.queue.server import EmbeddedServer, socket_for
+
+    folder = settings.data_dir / "server"
+    return EmbeddedServer(folder, socket=socket_for(folder, settings.runtime_dir))
+
+
+def url(settings: Settings) -> str:
+    """The configured server, else the private one's socket."""
+    return settings.redis_url or server(settings).url
+
+
+def adapters(settings: Settings) -> Adapters:
+    """Connected: the server is there and fit. Raises QueueUnreachable and QueueRefused."""
+    from carbonq.clock import clock_for
+    from carbonq.scheduler.ledger import RedisLedger
+    from carbonq.scheduler.queue.board import RedisBoard
+    from carbonq.scheduler.queue.connection import Store
+    from carbonq.scheduler.queue.logtail import RedisLogTail
+    from carbonq.scheduler.queue.redis_queue import RedisQueue
+
+    store = Store.connect(url(settings), namespace=settings.namespace)
+    board = RedisBoard(store)
+    clock = clock_for(board.time_mapping())
+    return Adapters(store, RedisQueue(store), board, RedisLedger(store), RedisLogTail(store), clock)
+
+
+def put_time_mapping(settings: Settings, mapping: TimeMapping | None) -> None:
+    """Run this queue on a replayed grid time, or on the clock's own again. For the processes that start from now on."""
+    adapters(settings).board.put_time_mapping(mapping)
+
+
+# --- foresight
+
+
+def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
+    """The configured sources in their order, with the last forecast on the board as a stand-in."""
+    from carbonq.forecasters.carbon.outlook import Outlook
+    from carbonq.forecasters.carbon.registry import make_sources
+
+    sources = make_sources(settings.sources, uk_url=settings.uk_url)
+    last_good = board.forecast if board is not None else lambda _zone: None
+    return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60)
+
+
+def predictor(settings: Settings) -> EnergyPredictor:
+    from carbonq.forecasters.energy.predictor import RunHistoryPredictor
+
+    return RunHistoryPredictor(default_duration_s=settings.default_duration_s)
+
+
+# --- the client
+
+
+def client(settings: Settings) -> Client:
+    """A client of the configured queue. Raises QueueUnreachable where nothing answers."""
+    from carbonq.queue_client import ClientSettings, QueueClient
+    from carbonq.scheduler.planner.first_come import FirstComePlanner
+
+    on = adapters(settings)
+    foresight = outlook(settings, on.board)
+
+    def catalogue() -> dict[Zone, tuple[str, ...]]:
+        return foresight.catalogue().sources
+
+    return QueueClient(
+        ClientSettings(
+            zone=settings.zone,
+            slot_s=settings.slot_minutes * 60,
+            horizon_s=settings.horizon_hours * 3600,
+            fresh_s=2 * settings.refresh_s,
+            margin=_margin(settings),
+        ),
+        queue=on.queue,
+        board=on.board,
+        ledger=on.ledger,
+        log_tail=on.log_tail,
+        clock=on.clock,
+        planner=FirstComePlanner(),
+        outlook=foresight,
+        catalogue=catalogue,
+        predictor=predictor(settings),
+    )
+
+
+# --- the services
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until a signal says stop.
+
+    SIGTERM leaves running jobs to their shims, for the next worker to find; SIGINT waits for them, and a second one leaves them.
+    """
+    from carbonq.supervisor import end_with_parent
+    from carbonq.workers.agent import StopMode
+
+    _log_to_stderr()
+    agent = _agent(settings, adapters(settings))
+    interrupts = iter((StopMode.WAIT, StopMode.LEAVE))
+    signal.signal(signal.SIGTERM, lambda *_: agent.stop(StopMode.LEAVE))
+    signal.signal(signal.SIGINT, lambda *_: agent.stop(next(interrupts, StopMode.LEAVE)))
+    end_with_parent()
+    agent.run()
+
+
+def _agent(settings: Settings, on: Adapters) -> Agent:
+    from carbonq.workers.agent import Agent
+    from carbonq.workers.settings import WorkerSettings
+
+    return Agent(
+        WorkerSettings(
+            data_dir=settings.data_dir / "worker",
+            zone=settings.zone,
+            pool=settings.pool,
+            cpus=settings.worker_cpus,
+            use_gpus=settings.worker_gpus == "all",
+            secrets_dir=settings.secrets_dir,
+            lease_s=settings.lease_s,
+            max_wait_s=settings.poll_s,
+            log_limit_b=settings.log_limit_b,
+        ),
+        queue=on.queue,
+        board=on.board,
+        log_tail=on.log_tail,
+        clock=on.clock,
+        keepalive=_keepalive(settings, on.queue),
+    )
+
+
+def _keepalive(settings: Settings, queue: RedisQueue) -> KeepaliveFor:
+    """How an attempt's shim renews its lease while no worker is there."""
+    from redis.connection import parse_url
+
+    from carbonq.workers.settings import Keepalive
+
+    place: Mapping[str, Any] = parse_url(url(settings))  # type: ignore[no-untyped-call]  # redis-py's own parser, untyped
+
+    def keepalive(lease: Lease, lease_s: float) -> Keepalive:
+        return Keepalive(
+            command=queue.keepalive_command(lease, lease_s),
+            unix_socket=place.get("path"),
+            host=place.get("host", "127.0.0.1"),
+            port=place.get("port", 6379),
+            database=int(place.get("db", 0)),
+            username=place.get("username"),
+            password=place.get("password"),
+            tls=url(settings).startswith("rediss://"),
+            tls_ca_file=place.get("ssl_ca_certs"),
+        )
+
+    return keepalive
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Plan, recover and account until a signal says stop. Starts the private server where no other is configured."""
+    from carbonq.supervisor import end_with_parent
+
+    _log_to_stderr()
+    private = server(settings) if settings.redis_url is None else None
+    if private is not None:
+        logging.getLogger("carbonq").info("private server at %s", private.start())
+    stop = _stop_on_signals()
+    end_with_parent()
+    try:
+        _serve(settings, stop)
+    finally:
+        if private is not None:
+            private.stop()
+
+
+def _serve(settings: Settings, stop: threading.Event) -> None:
+    from carbonq.scheduler.planner.first_come import FirstComePlanner
+    from carbonq.scheduler.service import SchedulerService, SchedulerSettings
+
+    on = adapters(settings)
+    SchedulerService(
+        SchedulerSettings(
+            zone=settings.zone,
+            slot_s=settings.slot_minutes * 60,
+            horizon_s=settings.horizon_hours * 3600,
+            margin=_margin(settings),
+            refresh_grid_s=settings.refresh_s,
+            replan_grid_s=settings.replan_s,
+            keep_real_s=settings.retention_s,
+        ),
+        queue=on.queue,
+        board=on.board,
+        ledger=on.ledger,
+        clock=on.clock,
+        planner=FirstComePlanner(),
+        outlook=outlook(settings, on.board),
+    ).run(stop)
+
+
+def _margin(settings: Settings) -> Margin:
+    from carbonq.scheduler.bundles import Margin
+
+    return Margin(settings.deadline_margin_rel, settings.deadline_margin_min_s)
+
+
+def run_up(settings: Settings, *, on_ready: Callable[..., None]) -> None:
+    """The private server (where no other is configured), the scheduler and one worker, until Ctrl-C or SIGTERM.
+
+    Ctrl-C lets running jobs end; a second one, or SIGTERM, leaves them to their shims, for the next `up` to find.
+    """
+    from carbonq.supervisor import Supervisor
+
+    private = server(settings) if settings.redis_url is None else None
+    where = private.start() if private is not None else url(settings)
+    env = dict(os.environ) | {f"CARBONQ_{key}": value for key, value in _handed_down(settings).items()}
+    program = [sys.executable, "-m", "carbonq"]
+    commands = {"scheduler": [*program, "scheduler"], "worker": [*program, "worker"]}
+    services = Supervisor(commands, env, settings.data_dir / "logs", _tell)
+    stop = _StopRequests()
+    try:
+        adapters(settings)
+        services.start()
+        on_ready(*_facts(settings, where, services.log_of("worker").parent))
+        while not stop.asked:
+            services.watch()
+            stop.wait(0.2)
+        if stop.gently:
+            _let_jobs_end(services, stop)
+    finally:
+        services.stop()
+        if private is not None:
+            private.stop()
+
+
+class _StopRequests:
+    """SIGINT and SIGTERM as they come: the first SIGINT asks gently, anything more asks firmly."""
+
+    def __init__(self) -> None:
+        self.asked = self.gently = False
+        self._news = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: self._ask(gently=not self.asked))
+        signal.signal(signal.SIGTERM, lambda *_: self._ask(gently=False))
+
+    def wait(self, timeout_s: float) -> None:
+        """Until something new was asked, at most `timeout_s`."""
+        if self._news.wait(timeout_s):
+            self._news.clear()
+
+    def _ask(self, *, gently: bool) -> None:
+        self.asked, self.gently = True, gently
+        self._news.set()
+
+
+def _let_jobs_end(services: Supervisor, stop: _StopRequests) -> None:
+    _tell(
+        "stopping: running jobs may end first; Ctrl-C once more leaves them running, for the next `carbonq up` to find"
+    )
+    services.send("worker", signal.SIGINT)
+    while stop.gently and not services.ended("worker"):
+        stop.wait(0.2)
+
+
+def _handed_down(settings: Settings) -> dict[str, str]:
+    """The settings that flags may have changed: what a child process has to be told."""
+    told = {
+        "NAMESPACE": settings.namespace,
+        "ZONE": settings.zone,
+        "DATA_DIR": str(settings.data_dir),
+        "RUNTIME_DIR": str(settings.runtime_dir),
+    }
+    return told | ({"REDIS_URL": settings.redis_url} if settings.redis_url else {})
+
+
+def _facts(settings: Settings, where: str, logs: Path) -> tuple[str, ...]:
+    from carbonq.settings import redact_url
+
+    origin = settings.origins.get("zone", "default")
+    return (
+        f"queue   {redact_url(where)}",
+        f"zone    {settings.zone} ({origin}), intensity from {', '.join(settings.sources)}",
+        f"logs    {logs}",
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)

@@ -1,0 +1,166 @@
+"""`carbonq doctor`: what carbonq finds on this machine, what is missing, and how to mend it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from carbonq import bootstrap
+from carbonq.clock import real_now
+from carbonq.domain.carbon import Origin, Zone
+from carbonq.domain.errors import CarbonqError, QueueUnreachable
+from carbonq.domain.ports import IntensitySource
+from carbonq.domain.time import from_ms
+from carbonq.domain.units import format_duration, format_size
+from carbonq.settings import Settings, redact_url
+from carbonq.workers import inventory
+from carbonq.workers.meters import nvml
+from carbonq.workers.meters.rapl import RaplMeter
+from carbonq.workers.settings import POWERCAP
+
+LOW_DISK_B = 1 << 30
+LARGEST_SKEW_S = 2.0
+"""Clocks further apart than this would make a worker start jobs visibly early or late."""
+
+
+class Check(NamedTuple):
+    """`ok` None: not wrong, but worth knowing. `hint` says how to mend it."""
+
+    name: str
+    ok: bool | None
+    what: str
+    hint: str = ""
+
+
+def diagnose(settings: Settings) -> Iterator[Check]:
+    """Every check, one after the other, none of which changes anything. Sources are asked over the network."""
+    yield Check("python", True, f"{sys.version.split()[0]} at {sys.executable}")
+    yield _zone(settings)
+    yield _data_folder(settings.data_dir)
+    yield from _queue(settings)
+    yield from _sources(settings)
+    yield _gpus()
+    yield _cpu_meter(POWERCAP)
+
+
+def _zone(settings: Settings) -> Check:
+    origin = settings.origins.get("zone", "default")
+    if "assumed" in origin:
+        return Check(
+            "zone", None, f"{settings.zone}, {origin}", "set it: `zone: FR` in carbonq.yaml, or CARBONQ_ZONE=FR"
+        )
+    return Check("zone", True, f"{settings.zone}, from {origin}")
+
+
+def _data_folder(folder: Path) -> Check:
+    place = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
+    if not os.access(place, os.W_OK):
+        return Check(
+            "data folder",
+            False,
+            f"{folder} cannot be written to",
+            f"as its owner: mkdir -p {folder}; or set CARBONQ_DATA_DIR",
+        )
+    free_b = shutil.disk_usage(place).free
+    what = f"{folder}, {format_size(free_b)} free"
+    return Check(
+        "data folder", free_b >= LOW_DISK_B or None, what, "logs are dropped, not jobs, once it is full; make room"
+    )
+
+
+def _queue(settings: Settings) -> Iterator[Check]:
+    try:
+        on = bootstrap.adapters(settings)
+        on.queue.ping()
+    except QueueUnreachable as error:
+        yield _not_running(settings, error)
+        return
+    except CarbonqError as error:
+        yield Check("queue", False, f"{error.what} {error.where}".strip(), error.hint)
+        return
+    yield Check("queue", True, f"{redact_url(bootstrap.url(settings))}, namespace {settings.namespace}")
+    yield _skew(on.store.call("TIME"))
+    workers = on.board.workers()
+    yield Check(
+        "workers",
+        bool(workers) or None,
+        f"{len(workers)} registered",
+        "" if workers else "start one: `carbonq worker`, or all in one: `carbonq up`",
+    )
+
+
+def _not_running(settings: Settings, error: QueueUnreachable) -> Check:
+    if settings.redis_url is not None:
+        return Check("queue", False, f"{error.what}", error.hint)
+    try:
+        from carbonq.scheduler.queue.server import find_server
+
+        return Check(
+            "queue", None, f"the private server is not running (it would be {find_server()})", "start it: `carbonq up`"
+        )
+    except CarbonqError as missing:
+        return Check("queue", False, missing.what, missing.hint)
+
+
+def _skew(reply: list[bytes]) -> Check:
+    seconds, microseconds = (int(part) for part in reply)
+    skew_s = abs((real_now() - from_ms(seconds * 1000 + microseconds / 1000)).total_seconds())
+    hint = "run an NTP client such as chrony on both machines"
+    return Check(
+        "clock",
+        skew_s < LARGEST_SKEW_S,
+        f"{skew_s:.1f} s apart from the server's",
+        "" if skew_s < LARGEST_SKEW_S else hint,
+    )
+
+
+def _sources(settings: Settings) -> Iterator[Check]:
+    from carbonq.forecasters.carbon.registry import make_sources
+
+    for name in settings.sources:
+        label = f"source {name.partition(':')[0]}"
+        try:
+            yield Check(label, True, _answer_of(make_sources((name,), uk_url=settings.uk_url)[0], settings.zone))
+        except CarbonqError as error:
+            yield Check(label, None, error.what, error.hint or "the next source in the list is used instead")
+
+
+def _answer_of(source: IntensitySource, zone: Zone) -> str:
+    now = real_now()
+    forecast = source.forecast(zone, now, now + timedelta(hours=24))
+    reach = format_duration((forecast.grid.end - now).total_seconds())
+    label = (
+        "a typical profile, not a forecast of this day" if forecast.origin is Origin.MODELLED else forecast.origin.value
+    )
+    return f"{zone} for the next {reach} ({label}), {forecast.signal} intensity"
+
+
+def _gpus() -> Check:
+    library = nvml.start()
+    gpus = inventory.find_gpus(library) if library else ()
+    if not gpus:
+        return Check(
+            "gpus",
+            None,
+            "none that NVML sees: this machine runs jobs on its CPU slots",
+            "where there is one, install NVIDIA's driver",
+        )
+    return Check("gpus", True, ", ".join(f"{gpu.model} {gpu.uuid}" for gpu in gpus))
+
+
+def _cpu_meter(powercap: Path) -> Check:
+    if RaplMeter(powercap).is_available:
+        return Check("cpu meter", True, "RAPL, measured")
+    counters = sorted(powercap.glob("intel-rapl:*/energy_uj"))
+    if counters:
+        fix = f"as root, at each start: chmod a+r {powercap}/intel-rapl:*/energy_uj (root-only since CVE-2020-8694)"
+        return Check("cpu meter", None, "RAPL is there but not readable: CPU energy is modelled from CPU time", fix)
+    return Check(
+        "cpu meter",
+        None,
+        "no RAPL counters: CPU energy is modelled from CPU time",
+        "virtual machines hide them; on bare metal: modprobe intel_rapl_msr",
+    )

@@ -1,0 +1,311 @@
+"""The client that goes straight to Redis: it plans a job at submit, so that a job's start is known and kept at once."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+
+from carbonq.client import Explanation, JobFile, Submitted, ZoneInfo
+from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.domain.energy import PowerProfile
+from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound
+from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, Measurement, WorkerInfo
+from carbonq.domain.plan import Plan, PlanSnapshot
+from carbonq.domain.ports import Board, EnergyPredictor, IntensitySource, JobQuery, JobQueue, Ledger, LogTail, Planner
+from carbonq.domain.quote import Quote
+from carbonq.domain.receipt import Receipt
+from carbonq.domain.spec import JobSpec
+from carbonq.domain.time import Clock, SlotGrid, iso
+from carbonq.domain.units import format_duration
+from carbonq.jobfile import parse
+from carbonq.scheduler import quoting
+from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
+
+MOST_JOBS = 100_000
+"""As many jobs as one look at the queue takes in."""
+PAST_RUNS = 200
+"""As many past jobs as a prediction at submit looks through."""
+WAIT_BLOCK_S = 1.0
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What of the settings a client needs. `fresh_s`: how old the scheduler's forecast may be before the source is asked."""
+
+    zone: Zone
+    slot_s: int
+    horizon_s: int
+    fresh_s: float
+    margin: Margin = DEFAULT_MARGIN
+
+
+class QueueClient:
+    """See `carbonq.client.Client`. `catalogue` gives the sources that list each zone."""
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        queue: JobQueue,
+        board: Board,
+        ledger: Ledger,
+        log_tail: LogTail,
+        clock: Clock,
+        planner: Planner,
+        outlook: IntensitySource,
+        catalogue: Callable[[], Mapping[Zone, tuple[str, ...]]],
+        predictor: EnergyPredictor,
+    ) -> None:
+        self._settings = settings
+        self._queue, self._board, self._ledger, self._log_tail = queue, board, ledger, log_tail
+        self._clock, self._planner, self._outlook, self._catalogue = clock, planner, outlook, catalogue
+        self._predictor = predictor
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    # --- handing in
+
+    def quote(self, file: JobFile) -> Quote:
+        return self._quoted(file, job_id=new_id(file.spec.name), submitter="").quote
+
+    def submit(self, file: JobFile, *, job_id: str | None = None, submitter: str = "") -> Submitted:
+        job_id = job_id or new_id(file.spec.name)
+        if known := self._known(job_id):
+            return self._again(file, job_id, known)
+        quoted = self._quoted(file, job_id=job_id, submitter=submitter)
+        if not quoted.quote.feasible:
+            raise _infeasible(quoted.quote)
+        new = self._queue.submit(quoted.jobs, {quoted.jobs[0].spec_sha256: file.document})
+        return Submitted(job_id, len(quoted.jobs), any(new), quoted.quote)
+
+    def _known(self, job_id: str) -> list[Job]:
+        try:
+            return [self._queue.get(job_id)]
+        except JobNotFound:
+            return self._queue.jobs(JobQuery(array_id=job_id, limit=MOST_JOBS))
+
+    def _again(self, file: JobFile, job_id: str, known: list[Job]) -> Submitted:
+        """The same id once more: the queue checks that it is the same spec, and keeps what it has."""
+        sha256 = hashlib.sha256(file.document).hexdigest()
+        same = [job.model_copy(update={"spec_sha256": sha256}) for job in known]
+        self._queue.submit(same, {sha256: file.document})
+        quoted = quoting.quote(
+            same, self._scene(file.spec.requirement.zones, without=frozenset(job.id for job in same)), self._planner
+        )
+        return Submitted(job_id, len(same), False, quoted.quote)
+
+    def _quoted(self, file: JobFile, *, job_id: str, submitter: str) -> quoting.Quoted:
+        jobs = quoting.make_jobs(
+            file.spec,
+            self._profile(file.spec),
+            submitted_at=self._clock.now(),
+            job_id=job_id,
+            spec_sha256=hashlib.sha256(file.document).hexdigest(),
+            folder=file.folder,
+            submitter=submitter,
+            margin=self._settings.margin,
+        )
+        return quoting.quote(jobs, self._scene(file.spec.requirement.zones), self._planner)
+
+    def _profile(self, spec: JobSpec) -> PowerProfile:
+        """Predicted from the past runs of the same project, where the job does not say both figures itself."""
+        if spec.duration is None or spec.energy.power_w is None:
+            query = JobQuery(states=frozenset({JobState.SUCCEEDED}), project=spec.project, limit=PAST_RUNS)
+            specs: dict[str, JobSpec] = {}
+            for job in self._queue.jobs(query):
+                past = specs.get(job.spec_sha256) or parse(self._queue.spec(job.id), job.name)
+                specs[job.spec_sha256] = past
+                if _alike(past, spec):
+                    self._predictor.learn(past, self._queue.measurements(job.id))
+        return self._predictor.predict(spec)
+
+    def _scene(self, zones: Sequence[Zone], without: frozenset[str] = frozenset()) -> Scene:
+        now = self._clock.now()
+        workers = tuple(self._board.workers())
+        wanted = {self._settings.zone, *zones, *(worker.zone for worker in workers)}
+        jobs = self._queue.jobs(JobQuery(states=WAITING | ACTIVE, limit=MOST_JOBS))[::-1]
+        return Scene(
+            now=now,
+            default_zone=self._settings.zone,
+            waiting=tuple(job for job in jobs if job.state in WAITING and job.id not in without),
+            running=tuple(job for job in jobs if job.state in ACTIVE),
+            workers=workers,
+            forecasts={zone: self.forecast(zone, self._settings.horizon_s / 3600) for zone in wanted},
+            slot_s=self._settings.slot_s,
+            horizon_s=self._settings.horizon_s,
+            margin=self._settings.margin,
+        )
+
+    # --- looking
+
+    def jobs(self, query: JobQuery) -> list[Job]:
+        return self._queue.jobs(query)
+
+    def counts(self) -> dict[JobState, int]:
+        return self._queue.counts()
+
+    def job(self, job_id: str) -> Job:
+        found = self.tasks(job_id)
+        if len(found) > 1:
+            raise InvalidInput(
+                f"{job_id} is an array of {len(found)} tasks", hint=f"name one of them, such as {found[0].id}"
+            )
+        return found[0]
+
+    def tasks(self, job_id: str) -> list[Job]:
+        if known := self._known(job_id):
+            return sorted(known, key=lambda job: job.array_index or 0)
+        begins = (
+            [job for job in self._queue.jobs(JobQuery(limit=MOST_JOBS)) if job.id.startswith(job_id)] if job_id else []
+        )
+        names = sorted({job.array_id or job.id for job in begins})
+        if not names:
+            raise JobNotFound(job_id)
+        if len(names) > 1:
+            raise InvalidInput(
+                f"{len(names)} jobs begin with {job_id!r}", hint=f"write more of it: {', '.join(names[:4])}"
+            )
+        return self.tasks(begins[0].id if len(begins) == 1 else names[0])
+
+    def spec(self, job_id: str) -> JobSpec:
+        job = self.tasks(job_id)[0]
+        return parse(self._queue.spec(job.id), job.name)
+
+    def measurements(self, job_id: str) -> list[Measurement]:
+        return self._queue.measurements(self.job(job_id).id)
+
+    def receipt(self, job_id: str) -> Receipt | None:
+        return self._ledger.get(self.job(job_id).id)
+
+    def explain(self, job_id: str) -> Explanation:
+        job = self.job(job_id)
+        if job.state not in WAITING:
+            return Explanation(job, None, _account_of(job))
+        scene = self._scene(job.requirement.zones, without=frozenset({job.id}))
+        quote = quoting.quote([job], scene, self._planner).quote
+        return Explanation(job, quote, job.reason_detail or quote.detail)
+
+    def events(self, after: str = "", *, limit: int = 1000, block_s: float = 0.0) -> list[Event]:
+        return self._queue.events(after, limit=limit, block_s=block_s)
+
+    def logs(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]:
+        job, cursor = self.job(job_id), ""
+        while True:
+            ended = self._queue.get(job.id).state in TERMINAL
+            data, cursor = self._log_tail.read(job.id, cursor, block_s=WAIT_BLOCK_S if follow and not ended else 0.0)
+            if data:
+                yield data
+            elif ended or not follow:
+                return
+
+    def workers(self) -> list[WorkerInfo]:
+        return self._board.workers()
+
+    def plan(self) -> tuple[PlanSnapshot, Plan] | None:
+        return self._board.plan()
+
+    def receipts(self, *, since: datetime | None = None, until: datetime | None = None) -> list[Receipt]:
+        return self._ledger.latest(since=since, until=until)
+
+    # --- acting
+
+    def cancel(self, job_ids: Sequence[str]) -> list[Job]:
+        return self._each(job_ids, self._queue.cancel)
+
+    def run_now(self, job_ids: Sequence[str]) -> list[Job]:
+        return self._each(job_ids, self._queue.run_now)
+
+    def _each(self, job_ids: Sequence[str], act: Callable[[str, datetime], JobState]) -> list[Job]:
+        jobs = [job for job_id in job_ids for job in self.tasks(job_id)]
+        for job in jobs:
+            act(job.id, self._clock.now())
+        return [self._queue.get(job.id) for job in jobs]
+
+    def wait(self, job_ids: Sequence[str], timeout_s: float | None = None) -> Iterator[Job]:
+        give_up = monotonic() + timeout_s if timeout_s is not None else None
+        left = {job.id for job_id in job_ids for job in self.tasks(job_id)}
+        cursor = self._queue.wait_for_change("", 0.0)
+        while True:
+            for job in [self._queue.get(job_id) for job_id in sorted(left)]:
+                if job.state in TERMINAL:
+                    left.discard(job.id)
+                    yield job
+            if not left:
+                return
+            if give_up is not None and monotonic() >= give_up:
+                raise TimeoutError(f"{len(left)} of the jobs have not ended")
+            cursor = self._await_news(cursor, give_up)
+
+    def _await_news(self, cursor: str, give_up: float | None) -> str:
+        left_s = WAIT_BLOCK_S if give_up is None else max(0.0, min(WAIT_BLOCK_S, give_up - monotonic()))
+        return self._queue.wait_for_change(cursor, left_s)
+
+    # --- the grid
+
+    def forecast(self, zone: Zone | None, hours: float) -> Forecast:
+        """The scheduler's own where it is fresh and reaches far enough, else the sources'."""
+        zone, now = zone or self._settings.zone, self._clock.now()
+        end = now + timedelta(hours=hours)
+        kept = self._board.forecast(zone)
+        fresh = kept is not None and (now - kept.fetched_at).total_seconds() < self._settings.fresh_s
+        if kept is not None and fresh and kept.grid.end >= end:
+            return cut(kept, now, end)
+        return self._outlook.forecast(zone, now, end)
+
+    def actual(self, zone: Zone | None, start: datetime, end: datetime) -> IntensitySeries:
+        zone = zone or self._settings.zone
+        kept = self._board.actual(zone)
+        if kept is not None and kept.mean(start, end) is not None:
+            return kept.model_copy(update={"readings": tuple(kept.within(start, end))})
+        return self._outlook.history(zone, start, end)
+
+    def zones(self) -> list[ZoneInfo]:
+        known = self._catalogue()
+        return [
+            ZoneInfo(zone, sources, "this machine's zone" if zone == self._settings.zone else "")
+            for zone, sources in known.items()
+        ]
+
+
+def new_id(name: str) -> str:
+    """A new job's id, made by the client so that submitting again is safe: the name and 40 random bits."""
+    return f"{name}-{base64.b32encode(os.urandom(5)).decode().lower()}"
+
+
+def cut(forecast: Forecast, start: datetime, end: datetime) -> Forecast:
+    """The part of a forecast whose slots cover `[start, end)`."""
+    grid = forecast.grid
+    first, last = max(0, grid.index(start)), min(grid.slots, -(-int((end - grid.start).total_seconds()) // grid.slot_s))
+    kept = SlotGrid(start=grid.at(first), slot_s=grid.slot_s, slots=last - first)
+    return forecast.model_copy(
+        update={"grid": kept, "quantiles": {name: values[first:last] for name, values in forecast.quantiles.items()}}
+    )
+
+
+def _alike(past: JobSpec, spec: JobSpec) -> bool:
+    """Whether a past run may tell something of this job: the same workload family, or the same name."""
+    families = [one.workload.family if one.workload else None for one in (past, spec)]
+    return families[0] == families[1] if any(families) else past.name == spec.name
+
+
+def _infeasible(quote: Quote) -> Infeasible:
+    late_s = (quote.earliest_finish - quote.deadline).total_seconds()
+    return Infeasible(
+        f"{quote.name} cannot be done by its deadline, {iso(quote.deadline)}",
+        where=f"the earliest finish is {iso(quote.earliest_finish)}, {format_duration(late_s)} too late",
+        hint=quote.detail or "give it a later deadline, a shorter duration, or more machines",
+    )
+
+
+def _account_of(job: Job) -> str:
+    """A sentence for a job that no longer waits."""
+    if job.state in ACTIVE:
+        began = iso(job.started_at) if job.started_at else "now"
+        return f"It is {job.state.value} since {began} on {job.worker_id}, attempt {job.attempts}."
+    ended = iso(job.finished_at) if job.finished_at else "some time ago"
+    why = f": {job.error}" if job.error else f" ({job.reason.value})" if job.reason else ""
+    return f"It {'was ' if job.state is JobState.CANCELLED else 'has '}{job.state.value} at {ended}{why}."

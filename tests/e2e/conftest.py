@@ -1,0 +1,94 @@
+"""carbonq as its users have it: the built wheel in a virtual environment of its own, driven through its command line."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` folder of an environment that holds the wheel. Its dependencies are those of the tests' own environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    built = subprocess.run(build, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    site_packages = next((folder / "venv" / "lib").glob("python*/site-packages"))
+    # A path file of its own is searched after the wheel; the editable install's is not followed from here.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    install = [sys.executable, "-m", "pip", "--python", str(folder / "venv" / "bin" / "python"), "install", "--quiet", "--no-deps"]
+    done = subprocess.run([*install, str(next(folder.glob("*.whl")))], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "venv" / "bin"
+
+
+@dataclass
+class Machine:
+    """One user's machine: a home, a queue, and whatever processes a test starts."""
+
+    bin: Path
+    home: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CARBONQ_", "XDG_"))}
+        return kept | {
+            "HOME": str(self.home),
+            "PATH": f"{self.bin}:{kept['PATH']}",
+            "XDG_DATA_HOME": str(self.home / "share"),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "CARBONQ_ZONE": "FR",
+            "CARBONQ_LEASE": "5s",
+            "NO_COLOR": "1",
+        }
+
+    def run(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [self.bin / "carbonq", *arguments]
+        done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, text=True, timeout=90, **options)
+        assert not check or done.returncode == 0, f"carbonq {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        log = (self.home / f"{arguments[0]}.log").open("ab")
+        with log:
+            process = subprocess.Popen([self.bin / "carbonq", *arguments], env=self.env, cwd=self.home, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def until(self, condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+        """The first true answer of `condition`. Fails, with the services' logs, where none comes in time."""
+        give_up = time.monotonic() + timeout_s
+        while not (answer := condition()):
+            logs = "\n".join(f"== {log.name}\n{log.read_text()}" for log in self.home.glob("*.log"))
+            assert time.monotonic() < give_up, f"not within {timeout_s:.0f} s: {what}\n{logs}"
+            time.sleep(0.1)
+        return answer
+
+
+@pytest.fixture
+def machine(installed: Path) -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(prefix="cq-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        there = Machine(installed, Path(folder))
+        yield there
+        for process in reversed(there.processes):
+            if process.poll() is None:
+                process.terminate()
+        for process in there.processes:
+            process.wait(60)
