@@ -7,6 +7,7 @@ is extended with the typical profile, shifted to its level, and says from where 
 Past: measured readings of one source, never a mixture of providers, whose levels differ.
 """
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -16,11 +17,14 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, SourceNonsense
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
+from carbonq.domain.units import format_duration
 from carbonq.forecasters.carbon.readings import checked_intensity
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.world import WorldAverage
 
 Answer = TypeVar("Answer")
+
+log = logging.getLogger("carbonq.carbon")
 
 LEVEL_SPAN = timedelta(days=1)
 """An extension takes its level from this last part of the forecast: a whole day, so that night meets night."""
@@ -77,10 +81,20 @@ class Outlook:
         return tuple(self.catalogue().sources)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
-        return self.foresee(zone, now, end).forecast
+        """As `foresee`; what went wrong is logged."""
+        foreseen = self.foresee(zone, now, end)
+        _log_failures(foreseen.problems)
+        if foreseen.forecast.source == self._world.name:
+            log.warning("no source knows zone %r: going on with a %s", zone, foreseen.forecast.model)
+        elif any(problem.is_failure for problem in foreseen.problems):
+            log.warning("%s: going on with %s, %s", zone, foreseen.forecast.source, _age(foreseen.forecast, now))
+        return foreseen.forecast
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
-        return self.observe(zone, start, end).series
+        """As `observe`; what went wrong is logged."""
+        observed = self.observe(zone, start, end)
+        _log_failures(observed.problems)
+        return observed.series
 
     def catalogue(self) -> Catalogue:
         attempts = _Attempts()
@@ -178,9 +192,23 @@ class _Attempts:
             return None
 
 
+def _log_failures(problems: Sequence[SourceProblem]) -> None:
+    for problem in problems:
+        if problem.is_failure:
+            log.warning("%s", problem)
+
+
+def _age(forecast: Forecast, now: datetime) -> str:
+    if forecast.origin is Origin.MODELLED:
+        return forecast.model
+    return f"a forecast issued {format_duration((now - forecast.issued_at).total_seconds())} ago"
+
+
 def _sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
     """The forecast, if it is of this zone and begins where it was asked to. Raises SourceNonsense."""
-    if forecast.zone != zone or forecast.grid.start != grid.start or forecast.grid.slot_s != grid.slot_s:
+    if forecast.grid.slot_s != grid.slot_s:
+        raise SourceNonsense(f"answers in slots of {forecast.grid.slot_s} s instead of {grid.slot_s} s")
+    if forecast.zone != zone or forecast.grid.start != grid.start:
         raise SourceNonsense(
             f"asked for {zone} from {grid.start}, it answers for {forecast.zone} from {forecast.grid.start}"
         )

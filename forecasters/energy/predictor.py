@@ -73,8 +73,10 @@ class _Run:
 class RunHistoryPredictor:
     """Learns from measurements as they come. Holds no state that feeding it the measurements again would not restore."""
 
-    def __init__(self, *, default_duration_s: float = 3600.0) -> None:
+    def __init__(self, *, default_duration_s: float = 3600.0, speed: float = 1.0) -> None:
+        """`speed`: grid seconds a real second, in a replay. Watts of real time are that much less on the grid's time."""
         self._default_duration_s = default_duration_s
+        self._speed = speed
         self._runs: dict[Kind, dict[str, _Run]] = {}
 
     def predict(self, spec: JobSpec) -> PowerProfile:
@@ -98,11 +100,13 @@ class RunHistoryPredictor:
 
     def _power(self, spec: JobSpec, runs: Sequence[_Run]) -> tuple[Quantity, str]:
         if spec.energy.power_w is not None:
-            return Quantity.around(spec.energy.power_w, DECLARED_POWER_SPREAD_REL), DECLARED
+            return Quantity.around(spec.energy.power_w / self._speed, DECLARED_POWER_SPREAD_REL), DECLARED
         seen_w = [power_w for run in runs if (power_w := run.power_w())]
         if seen_w:
             return expected(seen_w, POWER_SPREAD), PAST_RUNS
-        return prior_power_w(spec.requirement), PRIOR
+        prior_w = prior_power_w(spec.requirement)
+        scaled = Quantity(p10=prior_w.p10 / self._speed, p50=prior_w.p50 / self._speed, p90=prior_w.p90 / self._speed)
+        return scaled, PRIOR
 
     def _duration(self, spec: JobSpec, runs: Sequence[_Run]) -> tuple[Quantity, str]:
         if spec.duration is not None:

@@ -251,6 +251,32 @@ def test_where_nothing_can_ever_measure_the_past_is_modelled_at_once() -> None:
     assert {reading.origin for reading in series.readings} == {Origin.MODELLED}
 
 
+def test_the_log_says_who_failed_and_what_is_used_instead(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Flat(100, "kept").forecast("FR", NOW - 5 * HOUR, NOW + DAY)
+    Outlook([Flat(1, error=DOWN)], last_good=lambda _: kept).forecast("FR", NOW, NOW + DAY)
+    assert caplog.messages == [
+        "flat: the provider answers 503",
+        "FR: going on with kept, a forecast issued 5h ago",
+    ]
+
+
+def test_the_log_names_a_zone_that_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
+    Outlook([Flat(1)]).forecast("RF", NOW, NOW + DAY)
+    assert caplog.messages == ["no source knows zone 'RF': going on with a flat world average, 2023"]
+
+
+def test_the_log_is_silent_while_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
+    outlook = Outlook([Flat(1, zone="DE"), Flat(100)])
+    outlook.forecast("FR", NOW, NOW + DAY)
+    outlook.history("FR", NOW - HOUR, NOW)
+    assert caplog.messages == []
+
+
+def test_a_source_that_answers_in_other_slots_is_named_for_it() -> None:
+    (problem, *_) = Outlook([Flat(100)], slot_s=900).foresee("FR", NOW, NOW + DAY).problems
+    assert str(problem) == "flat: answers in slots of 1800 s instead of 900 s"
+
+
 def test_the_catalogue_names_each_zones_sources_in_order_and_who_could_not_say() -> None:
     broken = Flat(1, "broken", error=DOWN)
     catalogue = Outlook([Flat(1, "one"), broken, Flat(1, "two"), Flat(1, "three", zone="DE")]).catalogue()
