@@ -21,7 +21,7 @@ from carbonq.scheduler.queue.wire import check_id, ms
 SUBMIT_BATCH = 200  # jobs a script: a few milliseconds in which the server does nothing else
 ASSIGN_BATCH = 500
 HEARTBEAT_BATCH = 1000
-PROMOTE_BATCH = 1000  # jobs that one lease call makes ready
+PROMOTE_BATCH = 1000  # jobs that one lease call makes ready, or as many as it asks for
 RECOVER_BATCH = 500
 READ_BATCH = 500
 SPECS_CACHED = 64
@@ -74,7 +74,7 @@ class RedisQueue:
             "lease",
             *(ms(now), _real_ms(lease_s), limit, worker.worker_id, worker.pool, worker.zone),
             *(free.gpus, (free.gpu_model or "").lower(), free.gpu_memory_b or 0, free.cpus, free.memory_b or 0),
-            PROMOTE_BATCH,
+            max(limit, PROMOTE_BATCH),
         )
         granted = [(int(expiry), _hash(fields)) for expiry, fields in zip(reply[::2], reply[1::2], strict=True)]
         specs = self._specs_of({fields[b"sha"].decode() for _, fields in granted})
