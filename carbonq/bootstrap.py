@@ -45,7 +45,10 @@ def settings(flags: Mapping[str, object] | None = None, *, env: Mapping[str, str
 
 
 class Adapters(NamedTuple):
-    """The queue's adapters on one server and namespace, and the clock that this queue runs on."""
+    """The queue's adapters on one server and namespace, and the clock that this queue runs on.
+
+    `speed`: grid seconds a real second; other than 1 in a replay only.
+    """
 
     store: Store
     queue: RedisQueue
@@ -53,6 +56,7 @@ class Adapters(NamedTuple):
     ledger: RedisLedger
     log_tail: RedisLogTail
     clock: Clock
+    speed: float
 
 
 def server(settings: Settings) -> EmbeddedServer:
@@ -79,8 +83,9 @@ def adapters(settings: Settings) -> Adapters:
 
     store = Store.connect(url(settings), namespace=settings.namespace)
     board = RedisBoard(store)
-    clock = clock_for(board.time_mapping())
-    return Adapters(store, RedisQueue(store), board, RedisLedger(store), RedisLogTail(store), clock)
+    mapping = board.time_mapping()
+    speed = mapping.speed if mapping else 1.0
+    return Adapters(store, RedisQueue(store), board, RedisLedger(store), RedisLogTail(store), clock_for(mapping), speed)
 
 
 def put_time_mapping(settings: Settings, mapping: TimeMapping | None) -> None:
@@ -101,10 +106,10 @@ def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
     return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60)
 
 
-def predictor(settings: Settings) -> EnergyPredictor:
+def predictor(settings: Settings, speed: float) -> EnergyPredictor:
     from carbonq.forecasters.energy.predictor import RunHistoryPredictor
 
-    return RunHistoryPredictor(default_duration_s=settings.default_duration_s)
+    return RunHistoryPredictor(default_duration_s=settings.default_duration_s, speed=speed)
 
 
 # --- the client
@@ -137,7 +142,7 @@ def client(settings: Settings) -> Client:
         planner=FirstComePlanner(),
         outlook=foresight,
         catalogue=catalogue,
-        predictor=predictor(settings),
+        predictor=predictor(settings, on.speed),
     )
 
 

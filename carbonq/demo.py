@@ -234,7 +234,7 @@ def _report(
     notes = (
         f"A demo: a typical June day of {ZONE_NAME}, replayed {SPEED:.0f} times as fast as the clock.",
         f'The "actual" intensity is the typical profile with a seeded error of about {ERROR_REL:.0%} (seed {SEED}): it is not a measurement.',
-        f"The jobs ran for seconds of real time; on the replayed clock a second is {format_duration(SPEED)}. Energy is real and never scaled.",
+        f"The jobs ran for seconds; on the replayed clock a second is {format_duration(SPEED)}. Energy is real and never scaled.",
     )
     show(
         reports.render(

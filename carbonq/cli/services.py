@@ -112,7 +112,7 @@ def demo(
     from pathlib import Path
 
     here = session.of(ctx)
-    page = here.part("demo").run(here.settings, Path(out), note, say)
+    page = here.part("demo").run(Path(out), note, note if here.json else say)
     note(f"\nThe report as a page: {page}", "green")
     if here.json:
         write_json({"report": str(page)})
