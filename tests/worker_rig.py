@@ -109,6 +109,11 @@ class Rig:
 
         return until(look, f"{job_id} runs")
 
+    def renewed(self, job_id: str) -> bool:
+        """Whether its lease still has some time to run."""
+        expires_at = self.queue.get(job_id).lease_expires_at
+        return expires_at is not None and expires_at > datetime.now(UTC)
+
     def measured(self, job_id: str) -> Measurement:
         (measurement,) = self.queue.measurements(job_id)
         return measurement

@@ -74,6 +74,8 @@ class Agent:
         self._stop_mode: StopMode | None = None
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._no_more_leases, self._no_more_reports = threading.Event(), threading.Event()
+        self._leasing = threading.Thread(target=self._lease, name="lease")
+        self._reporting = threading.Thread(target=self.courier.run, args=(self._no_more_reports,), name="courier")
         self._next_sample_s = self._next_prune_s = 0.0
 
     def run(self) -> None:
@@ -81,16 +83,12 @@ class Agent:
         with self._only_worker_of_its_folder():
             self.runner.prewarm()
             self._take_up_what_is_there()
-            threads = [
-                threading.Thread(target=self._lease, name="lease"),
-                threading.Thread(target=self.courier.run, args=(self._no_more_reports,), name="courier"),
-            ]
-            for thread in threads:
-                thread.start()
+            self._leasing.start()
+            self._reporting.start()
             try:
                 self._watch()
             finally:
-                self._end(*threads)
+                self._end()
 
     def stop(self, mode: StopMode = StopMode.LEAVE) -> None:
         """Ask `run` to return; may be called from a signal handler, and again with a firmer mode."""
@@ -122,7 +120,9 @@ class Agent:
                     self._account(live, ending)
             if time.monotonic() >= self._next_sample_s:
                 self._sample(self.live.running())
-                self._next_sample_s = time.monotonic() + self.settings.sample_interval_s
+                self._leasing = threading.Thread(target=self._lease, name="lease")
+        self._reporting = threading.Thread(target=self.courier.run, args=(self._no_more_reports,), name="courier")
+        self._next_sample_s = time.monotonic() + self.settings.sample_interval_s
             self.runner.reap()
             self.runner.prewarm()
             self._prune()
@@ -131,10 +131,14 @@ class Agent:
         if self._stop_mode is None:
             return False
         self._no_more_leases.set()
+        if self._stop_mode is StopMode.LEAVE:
+            return True
+        may_still_start = self._leasing.is_alive()
+        running = self.live.running()
         if self._stop_mode is StopMode.STOP:
-            for live in self.live.running():
+            for live in running:
                 live.stop("drain")
-        return self._stop_mode is StopMode.LEAVE or not self.live.running()
+        return not (running or may_still_start)
 
     def _wait_for_news(self) -> None:
         running = self.live.running()
@@ -209,6 +213,7 @@ class Agent:
             except Exception:
                 log.exception("a defect in carbonq; leasing goes on")
                 self._no_more_leases.wait(TROUBLE_PAUSE_S)
+        self._wake()
 
     def _lease_what_is_due(self) -> float:
         """Start what is due and fits; how long to wait for a change before looking again."""
@@ -298,14 +303,14 @@ class Agent:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_w, b"w")
 
-    def _end(self, leasing: threading.Thread, courier: threading.Thread) -> None:
+    def _end(self) -> None:
         self._no_more_leases.set()
         self.inventory.wake()
-        leasing.join()
+        self._leasing.join()
         until_s = time.monotonic() + FAREWELL_S
         self._no_more_reports.set()
         self.courier.news.set()
-        courier.join()
+        self._reporting.join()
         while any(live.ended for live in self.live.all()) and time.monotonic() < until_s:
             if not self.courier.round():
                 break

@@ -1,5 +1,6 @@
 """An attempt's folder on disk: what lies in it, and how it is read after whatever happened to its writers."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -36,7 +37,8 @@ class AttemptFolder:
         self.path.mkdir(mode=0o700, parents=True)
 
     def mark_reported(self) -> None:
-        (self.path / "reported").touch()
+        with contextlib.suppress(OSError):  # a full disk: it is reported again one day, and known already
+            (self.path / "reported").touch()
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -18,6 +18,7 @@ from carbonq.workers.settings import Keepalive
 from carbonq.workers.shim import proc
 
 START_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim import attempt; attempt.main()"
+STOP_REASON_B = 64  # room taken in advance: a full disk must not keep a job from being stopped
 JOURNAL_POINTS = 1900  # a trace may have 2,000 segments
 
 
@@ -83,7 +84,8 @@ class Attempt:
 
     def stop(self, reason: str) -> None:
         """SIGTERM to the whole tree, SIGKILL after the grace; the reason comes back in the ending."""
-        (self.folder.path / "stop").write_text(reason)
+        with (self.folder.path / "stop").open("r+") as file:
+            file.write(reason)
         self._signal_shim(signal.SIGTERM)
 
     def signal(self, signum: int) -> None:
@@ -159,6 +161,7 @@ class Runner:
         }
         shim, control = self._take_idle()
         # before the order: whoever finds this folder from now on knows whom to look for
+        (folder.path / "stop").write_text(" " * STOP_REASON_B)
         folder.write("shim.json", {"boot_id": proc.boot_id(), "shim": shim.identity})
         _send_order(control, json.dumps(order).encode() + b"\n", locks)
         return Attempt(folder, shim, control.detach())

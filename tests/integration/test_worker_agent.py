@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_the_log_is_complete_when_the_job_counts_as_ended(rig: Rig) -> None:
     ],
 )
 def test_what_goes_wrong_is_called_by_its_name(
-    rig: Rig, fields: dict[str, object], state: JobState, outcome: Outcome, error: str
+    rig: Rig, fields: dict[str, Any], state: JobState, outcome: Outcome, error: str
 ) -> None:
     rig.work()
     job = rig.ended(rig.submit(**fields))

@@ -61,9 +61,9 @@ class Attempt:
             self.finish(started | error)
             return
         started = {"started_real_s": time.time(), "started_s": now_s()}
-        write_json(
-            self.path("shim.json"), me | {"job": {"pid": self.pid, "start_ticks": start_ticks(self.pid)}} | started
-        )
+        job = {"pid": self.pid, "start_ticks": start_ticks(self.pid)}
+        with contextlib.suppress(OSError):  # the disk is full: the job's marker is left to find it by
+            write_json(self.path("shim.json"), me | {"job": job} | started)
         if self.order.get("keepalive"):
             self.keeper = Keeper(self.order["keepalive"], self.wake_w)
             self.keeper.start()
@@ -148,9 +148,10 @@ class Attempt:
 
     def stop_reason(self) -> str:
         try:
-            return read_text(self.path("stop"))
+            reason = read_text(self.path("stop"))
         except OSError:
-            return "terminated"  # not by the worker: the machine shuts down, or a person did it
+            reason = ""
+        return reason or "terminated"  # not by the worker: the machine shuts down, or a person did it
 
     def stop(self, reason: str) -> None:
         if self.reason or self.status is not None:
