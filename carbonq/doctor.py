@@ -123,7 +123,13 @@ def _sources(settings: Settings) -> Iterator[Check]:
     for name in settings.sources:
         label = f"source {name.partition(':')[0]}"
         try:
-            yield Check(label, True, _answer_of(make_sources((name,), uk_url=settings.uk_url)[0], settings.zone))
+            yield Check(
+                label,
+                True,
+                _answer_of(
+                    make_sources((name,), uk_url=settings.uk_url, slot_s=settings.slot_minutes * 60)[0], settings.zone
+                ),
+            )
         except CarbonqError as error:
             yield Check(label, None, error.what, error.hint or "the next source in the list is used instead")
 

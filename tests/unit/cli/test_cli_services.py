@@ -72,7 +72,7 @@ def test_the_doctor_fails_only_for_what_is_broken(cli: Cli, found: bool | None, 
 
 
 def test_the_demo_tells_on_stderr_shows_on_stdout_and_names_its_page(cli: Cli, tmp_path: Path) -> None:
-    def run(settings: object, out: Path, tell: Callable[[str], None], show: Callable[[str], None]) -> Path:
+    def run(out: Path, tell: Callable[[str], None], show: Callable[[str], None]) -> Path:
         tell("starting")
         show("the report")
         return out / "demo-report.html"
