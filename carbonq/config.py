@@ -140,16 +140,11 @@ def _settle(given: Mapping[str, Given], env: Mapping[str, str], found: list[Prob
         settings = Settings.model_validate(data, context=AS_WRITTEN)
     except ValidationError as error:
         found += [given[str(mistake.path[0])].problem(mistake) for mistake in problems.located(error, Settings, data)]
-        raise _invalid(found) from None
+        raise problems.invalid("settings", found, "mistakes in the settings") from None
     if found:
-        raise _invalid(found)
+        raise problems.invalid("settings", found, "mistakes in the settings")
     origins |= {key: one.origin(key) for key, one in given.items()}
     return settings.model_copy(update={"origins": {key: origins.get(key, "default") for key in keys()}})
-
-
-def _invalid(found: list[Problem]) -> InvalidInput:
-    found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
-    return InvalidInput("wrong settings", where=found[0].file, problems=tuple(found))
 
 
 def _usual(given: Mapping[str, Given], env: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:

@@ -107,6 +107,4 @@ def _not_fields(read: yaml12.Document) -> Problem:
 
 
 def _invalid(name: str, found: list[Problem]) -> InvalidInput:
-    found.sort(key=lambda problem: (problem.line, problem.column))
-    count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    return InvalidInput(f"{count} in {name}", where=name, problems=tuple(found))
+    return problems.invalid(name, found, f"mistakes in {name}")

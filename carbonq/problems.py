@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic import BaseModel, ValidationError
 
-from carbonq.domain.errors import Problem
-from carbonq.yaml12 import TOP, Document, Path
+from carbonq.domain.errors import InvalidInput, Problem
+from carbonq.yaml12 import MAX_PROBLEMS, TOP, Document, Path
 
 
 class Located(NamedTuple):
@@ -26,7 +26,11 @@ class Located(NamedTuple):
         places = document.keys if self.on_key else document.values
         name = "" if self.names_itself else dotted(self.path)
         what = f"{name}: {self.what}" if name else self.what
-        return Problem(document.name, *places.get(self.path, TOP), what, self.hint)
+        ways = (
+            self.path[:length] for length in range(len(self.path), -1, -1)
+        )  # what is missing has its parent's place
+        place = next((places[way] for way in ways if way in places), TOP)
+        return Problem(document.name, *place, what, self.hint)
 
 
 def in_document(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
@@ -46,11 +50,18 @@ def located(error: ValidationError, model: type[BaseModel], data: object) -> lis
     """
     groups: dict[Path, list[dict[str, Any]]] = {}
     for details in error.errors(include_url=False):
-        groups.setdefault(_path(details["loc"], details["type"], data), []).append(dict(details))
-    inner = [
-        path for path in groups if not any(len(other) > len(path) and other[: len(path)] == path for other in groups)
-    ]
-    return [_locate(path, groups[path], model, data) for path in inner]
+        groups.setdefault(_path(details["loc"], model, data), []).append(dict(details))
+    outer = {path[:length] for path in groups for length in range(len(path))}
+    inner = [path for path in groups if path not in outer]
+    return [_locate(path, groups[path], model) for path in inner[: MAX_PROBLEMS + 1]]
+
+
+def invalid(name: str, found: Iterable[Problem], what: str) -> InvalidInput:
+    """The error of all these problems, by file and place; of very many, the first."""
+    ordered = sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
+    if len(ordered) > MAX_PROBLEMS:
+        ordered = [*ordered[:MAX_PROBLEMS], Problem(name, 0, 0, "and more mistakes after these")]
+    return InvalidInput(what, where=name, problems=tuple(ordered))
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -89,14 +100,16 @@ def show(value: object) -> str:
 # --- where
 
 
-def _path(loc: Sequence[str | int], kind: str, data: object) -> Path:
-    """pydantic's location without the names of union branches: only what leads on through the data."""
-    path: list[str | int] = []
+def _path(loc: Sequence[str | int], model: type[BaseModel], data: object) -> Path:
+    """pydantic's location without the names of union branches: what leads on through the data, and a field that is missing."""
+    path: Path = ()
     for part in loc:
         if _leads_on(part, data):
             data = data[part]  # type: ignore[index]  # it leads on
-            path.append(part)
-    return (*path, loc[-1]) if kind == "missing" else tuple(path)
+            path = (*path, part)
+        elif isinstance(part, str) and part in fields_at(model, path):
+            return (*path, part)
+    return path
 
 
 def _leads_on(part: str | int, data: object) -> bool:
@@ -105,32 +118,25 @@ def _leads_on(part: str | int, data: object) -> bool:
     return isinstance(data, Mapping) and part in data
 
 
-def _follow(data: object, path: Path) -> object:
-    for part in path:
-        data = data[part]  # type: ignore[index]  # _path went this way before
-    return data
-
-
 # --- what
 
 
-def _locate(path: Path, errors: list[dict[str, Any]], model: type[BaseModel], data: object) -> Located:
+def _locate(path: Path, errors: list[dict[str, Any]], model: type[BaseModel]) -> Located:
     first = errors[0]
     kind, name = first["type"], dotted(path)
     if kind == "missing":
         example = _example(model, path)
-        return Located(
-            path[:-1], False, f"`{name}` is missing", f"add `{path[-1]}: {example}`" if example else "add it"
-        )
+        hint = f"add `{path[-1]}: {example}`" if example else "add it"
+        return Located(path, False, f"`{name}` is missing", hint, names_itself=True)
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1])
         hint = did_you_mean(str(path[-1]), known) or f"known here: {', '.join(sorted(known))}"
-        return Located(path, True, f"unknown field `{name}`", hint, True)
+        return Located(path, True, f"unknown field `{name}`", hint, names_itself=True)
     on_key = bool(first["loc"]) and first["loc"][-1] == "[key]"
     if kind == "value_error":
         what, _, hint = str(first["ctx"]["error"]).partition("; ")
     else:
-        what, hint = _sentence(errors, path[-1] if on_key else _follow(data, path))
+        what, hint = _sentence(errors, first["input"])
     return Located(path, on_key, what, hint)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, field_validator
 
@@ -130,12 +130,9 @@ class Settings(StrictValue):
 
 
 def redact_url(url: str) -> str:
-    """The URL with `***` in place of its password."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    query = re.sub(r"(?i)(password=)[^&]*", r"\1***", parts.query)
-    return urlunsplit(parts._replace(netloc=f"{name}{colon}{'***' if colon else ''}{at}{host}", query=query))
+    """The URL with `***` in place of its password. A password with unescaped marks in it is hidden whole."""
+    without = re.sub(r"(://[^:/?#@]*:).*@", r"\1***@", url)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", without)
 
 
 def keys() -> dict[str, str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_DIGITS = 100
+MAX_PROBLEMS = 100  # more help nobody, and finding words for each takes time
 
 Path = tuple[str | int, ...]
 """The way to a value: the keys and list positions from the top."""
@@ -258,11 +259,12 @@ class _Reader:
                 return
 
     def _give_up(self, place: Place, what: str, hint: str) -> InvalidInput:
-        self._complain(place, what, hint)
+        self.problems.append(Problem(self.name, *place, what, hint))
         return InvalidInput("not readable", where=self.name, problems=tuple(self.problems))
 
     def _complain(self, place: Place, what: str, hint: str, *, unread: Path | None = None) -> None:
-        self.problems.append(Problem(self.name, *place, what, hint))
+        if len(self.problems) <= MAX_PROBLEMS:
+            self.problems.append(Problem(self.name, *place, what, hint))
         if unread is not None:
             self.unread.add(unread)
 
@@ -309,8 +311,9 @@ def _explain(text: str, error: "Any") -> tuple[Place, str, str]:
     if "escape" in problem:
         return place, "a backslash in double quotes begins an escape, and this is none", "use single quotes, or \\\\"
     if "flow" in context:
-        bracket = line_at(lines, opened)[:1] or "["
-        what = f"the `{bracket}` of line {opened.line + 1} is not closed here, or a comma is missing"
+        bracket = lines[opened.line][opened.column :][:1] if opened.line < len(lines) else ""
+        where = f"the `{bracket}` of line {opened.line + 1}" if bracket in ("[", "{") else "a `[` or `{` above"
+        what = f"{where} is not closed here, or a comma is missing"
         return place, what, "write it like [a, b] or {a: 1, b: 2}"
     if found := missing_space(text):
         return found
@@ -337,8 +340,3 @@ def _explain(text: str, error: "Any") -> tuple[Place, str, str]:
     if "tag" in context:
         return place, "`!` begins a tag, which is not allowed", "put the text in quotes"
     return place, f"not valid YAML: {problem}", "see the example with `carbonq schema job`"
-
-
-def line_at(lines: list[str], mark: Any) -> str:
-    """The rest of the line from a mark on; empty beyond the text."""
-    return lines[mark.line][mark.column :] if mark is not None and mark.line < len(lines) else ""

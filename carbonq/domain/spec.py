@@ -30,7 +30,7 @@ def _names_a_program(arguments: tuple[str, ...]) -> tuple[str, ...]:
 Command = Annotated[str, Field(pattern=r"\S")]
 Arguments = Annotated[
     tuple[str, ...],
-    Field(min_length=1, json_schema_extra={"prefixItems": [{"minLength": 1}]}),
+    Field(min_length=1, json_schema_extra={"prefixItems": [{"type": "string", "minLength": 1}]}),
     AfterValidator(_names_a_program),
 ]
 JobId = Annotated[str, Field(min_length=1, max_length=128)]

@@ -56,7 +56,7 @@ class SlotGrid(Value):
     def covering(cls, start: datetime, end: datetime, slot_s: int = DEFAULT_SLOT_S) -> Self:
         """The fewest whole slots, aligned to the clock, that hold `[start, end)`."""
         first = floor_to(start, slot_s)
-        return cls(start=first, slot_s=slot_s, slots=max(0, -(-int((end - first).total_seconds()) // slot_s)))
+        return cls(start=first, slot_s=slot_s, slots=max(0, -((first - end) // timedelta(seconds=slot_s))))
 
     @property
     def end(self) -> datetime:
