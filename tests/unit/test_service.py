@@ -1,0 +1,396 @@
+"""The scheduler's steps, one by one, on the adapters in memory and a clock that the test moves."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin
+from carbonq.domain.energy import Component, EnergyReading, Provenance
+from carbonq.domain.errors import SourceUnreachable
+from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
+from carbonq.domain.receipt import Receipt, ReceiptStatus
+from carbonq.domain.time import SlotGrid
+from carbonq.scheduler.ledger import MemoryLedger
+from carbonq.scheduler.planner.first_come import FirstComePlanner
+from carbonq.scheduler.queue.board import MemoryBoard
+from carbonq.scheduler.queue.memory import MemoryQueue
+from carbonq.scheduler.service import SchedulerService, SchedulerSettings
+from carbonq.testing import MIDNIGHT, ManualClock, make_forecast, make_job, make_worker
+
+SPEC = b"name: job"
+SHA = sha256(SPEC).hexdigest()
+KWH = 3_600_000.0
+
+
+class Grid:
+    """A source whose day is dirty until 02:00, and which publishes the past up to `published`. It can go down."""
+
+    name = "grid"
+
+    def __init__(self) -> None:
+        self.published = MIDNIGHT
+        self.down = False
+        self.asked: list[str] = []
+
+    def zones(self) -> Sequence[str]:
+        return ("FR",)
+
+    def value(self, moment: datetime) -> float:
+        return 400.0 if moment < MIDNIGHT + timedelta(hours=2) else 100.0
+
+    def forecast(self, zone: str, now: datetime, end: datetime) -> Forecast:
+        self._ask(zone)
+        grid = SlotGrid.covering(now, end)
+        values = [self.value(start) for start, _ in grid]
+        return make_forecast(*values, zone=zone, grid=grid, issued_at=now, fetched_at=now)
+
+    def history(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
+        self._ask(zone)
+        readings = tuple(
+            CarbonIntensity(start=first, end=last, intensity_g_per_kwh=self.value(first), origin=Origin.MEASURED)
+            for first, last in SlotGrid.covering(start, end)
+            if last <= self.published
+        )
+        return IntensitySeries(zone=zone, source="grid", readings=readings)
+
+    def _ask(self, zone: str) -> None:
+        self.asked.append(zone)
+        if self.down:
+            raise SourceUnreachable("the grid does not answer")
+
+
+class Lab:
+    """A scheduler with all that it talks to."""
+
+    def __init__(self) -> None:
+        self.clock, self.grid = ManualClock(), Grid()
+        self.queue, self.board = MemoryQueue(real_now=lambda: self.clock.now().timestamp()), MemoryBoard()
+        self.ledger = MemoryLedger(self.queue)
+        self.board.put_worker(make_worker(), ttl_s=1e9)
+        self.service = self.another("one")
+
+    def another(self, holder: str) -> SchedulerService:
+        return SchedulerService(
+            SchedulerSettings(zone="FR", horizon_s=12 * 3600),
+            queue=self.queue,
+            board=self.board,
+            ledger=self.ledger,
+            clock=self.clock,
+            planner=FirstComePlanner(),
+            outlook=self.grid,
+            holder=holder,
+        )
+
+    def submit(self, job_id: str = "job", **fields: Any) -> Job:
+        job = make_job(job_id, **({"spec_sha256": SHA, "submitted_at": self.clock.now()} | fields))
+        self.queue.submit([job], {SHA: SPEC})
+        return job
+
+    def run(self, job_id: str, hours: float = 1.0, outcome: Outcome = Outcome.SUCCEEDED, kwh: float = 1.0) -> None:
+        """Lease the job, let it run and finish it."""
+        self.queue.run_now(job_id, self.clock.now())
+        (grant,) = self.queue.lease(make_worker(), self.clock.now())
+        started = self.clock.now()
+        ended = self.clock.advance(hours=hours)
+        self.queue.finish(
+            Measurement(
+                job_id=job_id,
+                fence=grant.lease.fence,
+                attempt=grant.lease.attempt,
+                worker_id="worker-1",
+                pool="default",
+                zone="FR",
+                outcome=outcome,
+                started_at=started,
+                ended_at=ended,
+                real_started_at=started,
+                real_ended_at=ended,
+                readings=(
+                    EnergyReading(
+                        component=Component.CPU, energy_j=kwh * KWH, provenance=Provenance.MODELLED, method="cpu-model"
+                    ),
+                ),
+            )
+        )
+
+    def receipt(self, job_id: str = "job") -> Receipt:
+        found = self.ledger.get(job_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+def at(hours: float) -> datetime:
+    return MIDNIGHT + timedelta(hours=hours)
+
+
+# --- foresight
+
+
+def test_refresh_puts_forecasts_and_the_past_of_every_zone_on_the_board(lab: Lab) -> None:
+    lab.clock.advance(hours=3)
+    lab.grid.published = at(2)
+    lab.board.put_worker(make_worker("de", zone="DE"), ttl_s=1e9)
+
+    lab.service.refresh()
+
+    forecast, actual = lab.board.forecast("DE"), lab.board.actual("FR")
+    assert forecast is not None
+    assert actual is not None
+    assert (forecast.grid.start, actual.readings[-1].end) == (at(3), at(2))
+
+
+def test_the_zones_that_waiting_jobs_name_are_watched_too(lab: Lab) -> None:
+    lab.submit(requirement={"zones": ("ES",)})
+
+    lab.service.refresh()
+
+    assert set(lab.grid.asked) == {"FR", "ES"}
+
+
+def test_a_source_that_is_down_leaves_the_last_forecast(lab: Lab) -> None:
+    lab.service.refresh()
+    lab.grid.down = True
+    lab.clock.advance(hours=1)
+
+    lab.service.refresh()
+
+    kept = lab.board.forecast("FR")
+    assert kept is not None
+    assert kept.issued_at == at(0)
+
+
+# --- planning
+
+
+def test_replan_gives_a_waiting_job_its_start_and_keeps_the_plan(lab: Lab) -> None:
+    lab.submit()
+
+    lab.service.replan()
+
+    job, kept = lab.queue.get("job"), lab.board.plan()
+    assert (job.state, job.planned_start, job.reason) == (
+        JobState.SCHEDULED,
+        at(2),
+        WaitReason.CLEANER_SLOT_AHEAD,
+    )
+    assert kept is not None
+    assert [one.job for one in kept[1].assignments] == ["job"]
+
+
+def test_replanning_is_silent_where_nothing_changes(lab: Lab) -> None:
+    lab.submit()
+    lab.service.replan()
+    events = len(lab.queue.events())
+    lab.clock.advance(minutes=7)
+
+    assert lab.service.replan().changes == ()
+    assert len(lab.queue.events()) == events
+
+
+def test_without_any_source_jobs_are_due_at_once(lab: Lab) -> None:
+    lab.grid.down = True
+    lab.submit()
+
+    lab.service.replan()
+
+    job = lab.queue.get("job")
+    assert (job.planned_start, job.reason) == (at(0), WaitReason.NO_FORECAST)
+    assert len(lab.queue.lease(make_worker(), lab.clock.now())) == 1
+
+
+def test_a_forecast_that_is_over_is_not_planned_by(lab: Lab) -> None:
+    lab.submit()
+    lab.service.refresh()
+    lab.grid.down = True
+    lab.clock.advance(hours=13)
+
+    lab.service.replan()
+
+    assert lab.queue.get("job").reason is WaitReason.NO_FORECAST
+
+
+@pytest.mark.parametrize("hours", [-40, 300])
+def test_a_clock_that_jumps_breaks_no_step(lab: Lab, hours: float) -> None:
+    lab.submit()
+    lab.service.refresh()
+    lab.service.replan()
+    lab.clock.advance(hours=hours)
+
+    for step in (
+        lab.service.refresh,
+        lab.service.replan,
+        lab.service.recover,
+        lab.service.book,
+        lab.service.settle,
+        lab.service.retain,
+    ):
+        step()
+
+    assert lab.queue.get("job").planned_start is not None
+
+
+# --- recovery
+
+
+def test_a_job_whose_worker_fell_silent_runs_again(lab: Lab) -> None:
+    lab.submit()
+    lab.queue.run_now("job", lab.clock.now())
+    lab.queue.lease(make_worker(), lab.clock.now(), lease_s=30)
+    lab.clock.advance(seconds=31)
+
+    assert lab.service.recover() == ["job"]
+    assert lab.queue.get("job").state is JobState.READY
+
+
+# --- receipts
+
+
+def test_a_finished_job_is_booked_at_once_and_settled_when_the_grid_has_reported(lab: Lab) -> None:
+    lab.submit()
+    lab.service.replan()
+    lab.clock.advance(hours=2)
+    lab.run("job")
+
+    assert lab.service.book() == 1
+    first = lab.receipt()
+    assert (first.revision, first.status, first.emissions_g) == (1, ReceiptStatus.PROVISIONAL, None)
+
+    lab.grid.published = at(3)
+    assert lab.service.settle() == 1
+    last = lab.receipt()
+    assert (last.revision, last.status, last.emissions_g, last.avoided_g) == (2, ReceiptStatus.SETTLED, 100.0, 300.0)
+    assert last.forecast_avoided_g is None
+
+
+def test_settling_says_nothing_where_nothing_is_new(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job")
+    lab.service.book()
+
+    assert (lab.service.settle(), lab.service.settle(), lab.receipt().revision) == (0, 0, 1)
+
+
+def test_part_of_the_actual_intensity_is_news(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job", hours=2)
+    lab.service.book()
+    lab.grid.published = at(1)
+
+    assert lab.service.settle() == 1
+    assert [slot.emissions_g for slot in lab.receipt().slots] == [100.0, 100.0, None]
+
+
+def test_what_was_provisional_is_settled_by_a_scheduler_that_comes_later(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job")
+    lab.service.book()
+    lab.grid.published = at(1)
+
+    assert lab.another("two").settle() == 1
+    assert lab.receipt().status is ReceiptStatus.SETTLED
+
+
+def test_what_the_grid_never_reports_is_given_up_after_a_week(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job")
+    lab.service.book()
+    lab.clock.advance(days=8)
+    lab.grid.published = at(1)
+
+    assert (lab.service.settle(), lab.receipt().status) == (0, ReceiptStatus.PROVISIONAL)
+
+
+def test_a_source_that_is_down_delays_the_settlement_and_nothing_else(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job")
+    lab.grid.down = True
+
+    assert lab.service.book() == 1
+    assert lab.receipt().energy_j == KWH
+    lab.grid.down, lab.grid.published = False, at(1)
+    assert lab.service.settle() == 1
+
+
+def test_the_baseline_waits_for_capacity_as_the_job_would_have(lab: Lab) -> None:
+    """Two jobs of four slots each, submitted together: one of them would have waited for the other."""
+    lab.grid.published = at(24)
+    for job_id in ("first", "second"):
+        lab.submit(job_id, requirement={"cpus": 4})
+    lab.clock.advance(hours=4)
+    for job_id in ("first", "second"):
+        lab.run(job_id, hours=1)
+
+    lab.service.book()
+
+    starts = [lab.receipt(job_id).baseline for job_id in ("first", "second")]
+    assert [baseline and baseline.start for baseline in starts] == [at(0), at(1)]
+    assert [baseline and baseline.waited_for_capacity_s for baseline in starts] == [0, 3600]
+
+
+def test_energy_that_a_stale_attempt_reports_late_is_booked_as_a_revision(lab: Lab) -> None:
+    lab.grid.published = at(24)
+    lab.submit()
+    lab.queue.run_now("job", lab.clock.now())
+    (stale,) = lab.queue.lease(make_worker("lost"), lab.clock.now(), lease_s=30)
+    lab.clock.advance(seconds=60)
+    lab.service.recover()
+    lab.run("job")
+    lab.service.book()
+    before = lab.receipt()
+
+    late = lab.queue.measurements("job")[0].model_copy(
+        update={"fence": stale.lease.fence, "attempt": 1, "outcome": Outcome.LOST, "worker_id": "lost"}
+    )
+    lab.queue.finish(late)
+    lab.service.book()
+
+    after = lab.receipt()
+    assert (before.overhead_energy_j, after.overhead_energy_j, after.revision) == (None, KWH, before.revision + 1)
+    assert (before.baseline, after.energy_j) == (after.baseline, 2 * KWH)
+
+
+def test_a_job_cancelled_while_it_waited_gets_a_receipt_of_nothing(lab: Lab) -> None:
+    lab.submit()
+    lab.queue.cancel("job", lab.clock.now())
+
+    assert lab.service.book() == 1
+    assert (lab.receipt().energy_j, lab.receipt().status) == (0.0, ReceiptStatus.SETTLED)
+
+
+def test_a_failed_job_is_booked_without_a_saving(lab: Lab) -> None:
+    lab.grid.published = at(24)
+    lab.submit()
+    lab.run("job", outcome=Outcome.FAILED)
+
+    lab.service.book()
+
+    assert (lab.receipt().state, lab.receipt().avoided_g, lab.receipt().emissions_g) == (JobState.FAILED, None, 400.0)
+
+
+def test_old_jobs_are_forgotten_once_they_are_booked(lab: Lab) -> None:
+    lab.submit()
+    lab.run("job")
+    lab.service.book()
+    lab.clock.advance(days=31)
+
+    assert lab.service.retain() == 1
+    assert lab.receipt().job_id == "job"
+
+
+# --- the lead
+
+
+def test_one_leads_and_the_other_takes_over_once_it_resigns(lab: Lab) -> None:
+    other = lab.another("two")
+
+    assert (lab.service.lead(), other.lead(), other.leads) == (True, False, False)
+    lab.service.stop()
+    assert (other.lead(), lab.service.lead()) == (True, False)
