@@ -29,7 +29,7 @@ def figure(one: Figure) -> Markup:
     legend = element("ul", join(_key(key) for key in one.keys), class_="legend") if one.keys else None
     return element(
         "figure",
-        element("figcaption", element("h3", one.title), element("p", one.lede) if one.lede else None),
+        element("figcaption", element("h2", one.title), element("p", one.lede) if one.lede else None),
         legend,
         element("div", one.picture, class_="scroll"),
         *(element("p", note, class_="note") for note in one.notes),

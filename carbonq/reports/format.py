@@ -37,10 +37,12 @@ def co2e(grams: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """`31 %` for 0.31; one decimal below 10 %."""
+    """`31 %` for 0.31; one decimal below 10 %; beyond 999 % only that much is said."""
     if share is None:
         return UNKNOWN
     hundredths = share * 100
+    if abs(hundredths) >= 999.5:
+        return ">999 %" if share > 0 else "<-999 %"
     return f"{_minus_free_zero(hundredths, 1 if 0 < abs(hundredths) < 9.95 else 0)} %"
 
 
@@ -76,12 +78,12 @@ def unit_for(largest: float, units: Sequence[Unit]) -> Unit:
 
 
 def number(value: float) -> str:
-    """Three significant digits, with thousands set off: `0.051`, `1.23`, `12.3`, `1,234`."""
+    """Three significant digits, with thousands set off: `0.051`, `1.23`, `12.3`, `1,234`; `~0` below a thousandth."""
     size = abs(value)
     if value == 0:
         return "0"
     if size < 0.0005:
-        return "<0.001" if value > 0 else ">-0.001"
+        return "~0"
     if size < 0.995:
         return f"{value:.2g}" if size >= 0.01 else f"{value:.3f}"
     return f"{value:,.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}"

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
-from math import fsum, hypot
+from math import fsum, hypot, isfinite
 
 from pydantic import Field
 
@@ -135,7 +135,7 @@ def tally(receipts: Sequence[Receipt]) -> Tally:
         compared_emissions_g=_sum(e for _, e, _ in compared),
         baseline_g=baseline,
         avoided_g=avoided,
-        avoided_rel=avoided / baseline if avoided is not None and baseline is not None and baseline > 0 else None,
+        avoided_rel=_share(avoided, baseline),
         forecast_jobs=len(promised),
         forecast_avoided_g=_sum(promise for promise, _ in promised),
         forecast_realised_g=_sum(realised for _, realised in promised),
@@ -171,7 +171,7 @@ def combined_uncertainty_rel(readings: Iterable[EnergyReading]) -> float | None:
             return None
         total_j += reading.energy_j
         error_j[reading.component, reading.method] += reading.energy_j * reading.uncertainty_rel
-    return hypot(*error_j.values()) / total_j if total_j else None
+    return _share(hypot(*error_j.values()), total_j)
 
 
 def method_uses(receipts: Iterable[Receipt]) -> tuple[MethodUse, ...]:
@@ -211,6 +211,14 @@ def _known_energy_j(readings: Iterable[EnergyReading], provenance: Provenance) -
 def _sum(values: Iterable[float]) -> float | None:
     known = list(values)
     return fsum(known) if known else None
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    """None of what is unknown, of nothing and of less; and where the whole is too small to divide by."""
+    if part is None or whole is None or whole <= 0:
+        return None
+    share = part / whole
+    return share if isfinite(share) else None
 
 
 def _month(time: datetime, zone: tzinfo) -> str:

@@ -19,7 +19,7 @@ from carbonq.reports import format as fmt
         (3600 * 999.6, "1.00 kWh"),
         (4.32e6, "1.20 kWh"),
         (-90.0, "-25.0 mWh"),
-        (1e-6, "<0.001 mWh"),
+        (1e-6, "~0 mWh"),
     ],
 )
 def test_energy_has_three_digits_and_the_unit_that_shows_them(joules: float | None, expected: str) -> None:
@@ -48,6 +48,8 @@ def test_mass_of_co2e_names_what_it_is() -> None:
         (-0.5, "-50 %"),
         (-0.0001, "0.0 %"),
         (0.0, "0 %"),
+        (12.5, ">999 %"),
+        (-12.5, "<-999 %"),
     ],
 )
 def test_a_share_has_one_decimal_below_ten_percent(share: float | None, expected: str) -> None:

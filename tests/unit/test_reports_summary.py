@@ -71,6 +71,10 @@ def test_a_negative_baseline_gives_no_share() -> None:
     assert (total.avoided_g, total.avoided_rel) == (30, None)
 
 
+def test_a_baseline_too_small_to_divide_by_gives_no_share() -> None:
+    assert tally([make_receipt(emissions_g=1e6, baseline_g=5e-324)]).avoided_rel is None
+
+
 def test_promises_are_compared_with_the_very_same_jobs() -> None:
     promised = make_receipt(emissions_g=300, baseline_g=400, forecast_avoided_g=120.0)
     silent = make_receipt(emissions_g=10, baseline_g=1000)

@@ -19,7 +19,7 @@ def shown(*receipts: Receipt, by: str = "project", notes: tuple[str, ...] = ()) 
 
 
 def test_a_report_of_two_projects() -> None:
-    text = shown(make_receipt(project="vision"), make_receipt(project="speech", emissions_g=500))
+    text = shown(make_receipt("a", project="vision"), make_receipt("b", project="speech", emissions_g=500))
     assert text == EXPECTED
 
 
@@ -37,7 +37,7 @@ total                        2   2.00 kWh     800 g     800 g       0 g      0 %
 
 How these numbers came about
 energy     2.00 kWh ± 5.0 %: 100 % measured, 0 % modelled
-           GPU: measured by nvml-counter, 2.00 kWh ± 5.0 %, 1 job
+           GPU: measured by nvml-counter, 2.00 kWh ± 5.0 %, 2 jobs
 intensity  DE from csv, measured, 2 jobs
 receipts   2 settled
 baseline   the same job with the same draw, started at submission or once there was room
