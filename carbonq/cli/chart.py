@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from carbonq.cli import words
-from carbonq.cli.output import paint, safe, speaks_unicode, terminal_columns
+from carbonq.cli.output import paint, paragraph, safe, speaks_unicode, terminal_columns
 from carbonq.cli.views import ORIGINS
 from carbonq.domain.carbon import Forecast, IntensitySeries, quantile_band
 from carbonq.domain.units import format_duration
@@ -40,7 +40,7 @@ def forecast(found: Forecast, now: datetime, hours: float, window_s: float) -> s
     if not lines:
         return f"the forecast for {safe(found.zone)} ends before {words.when(now, now)}"
     best = cleanest(found.series(), max(now, lines[0].start), lines[-1].end, window_s)
-    return "\n".join([*_head(found, now), "", *_bars(lines, best, now), "", _verdict(found, best, now)])
+    return "\n".join([*_head(found, now), "", *_bars(lines, best, now), "", paragraph(_verdict(found, best, now))])
 
 
 def cleanest(series: IntensitySeries, start: datetime, end: datetime, window_s: float) -> Window | None:
@@ -76,11 +76,12 @@ def _mean(values: Sequence[float]) -> float:
 
 def _head(found: Forecast, now: datetime) -> list[str]:
     issued = words.age((now - found.issued_at).total_seconds())
-    yield_ = [
+    about = f"source {found.source}, model {found.model}, {issued} ({ORIGINS[found.origin]})"
+    head = [
         f"{paint(safe(found.zone), 'bold')}  {found.signal.value} carbon intensity in gCO2eq/kWh",
-        paint(f"source {safe(found.source)}, model {safe(found.model)}, {issued} ({ORIGINS[found.origin]})", "dim"),
+        paragraph(about, "dim"),
     ]
-    return [*yield_, paint(safe(found.attribution), "dim")] if found.attribution else yield_
+    return [*head, paragraph(found.attribution, "dim")] if found.attribution else head
 
 
 def _bars(lines: Sequence[Line], best: Window | None, now: datetime) -> list[str]:

@@ -193,14 +193,14 @@ def explain(ctx: typer.Context, job: JobId) -> None:
     Example: carbonq explain digits
     """
     from carbonq.cli import views
-    from carbonq.cli.output import safe
+    from carbonq.cli.output import paragraph
 
     here = session.of(ctx)
     told = here.client.explain(job)
     if here.json:
         write_json(told)
         return
-    say(safe(told.sentence))
+    say(paragraph(told.sentence))
     if told.quote is None:
         return
     say()

@@ -7,12 +7,8 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-Json = Mapping[str, Any] | Sequence[Any] | str | int | float | None
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 # C0, DEL, C1, line separators and the marks that turn the direction of writing: a job's name may hold any of them.
@@ -65,15 +61,14 @@ def note(text: str, colour: str = "") -> None:
     print(paint(text, colour, sys.stderr), file=sys.stderr, flush=True)
 
 
-def plain(value: object) -> Any:
-    """A value as JSON has it: models by their fields, tuples of them as lists."""
-    if hasattr(value, "model_dump"):
-        model: BaseModel = value  # type: ignore[assignment]  # told by its method: pydantic is not imported for it
-        return model.model_dump(mode="json")
+def plain(value: Any) -> Any:
+    """A value as JSON has it: models and named tuples by their fields, other collections as lists."""
+    if hasattr(value, "model_dump"):  # told by its method: pydantic is not imported for it
+        return value.model_dump(mode="json")
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return value
@@ -99,6 +94,14 @@ def terminal_columns() -> int:
 def terminal_width() -> int | None:
     """Columns of the terminal on stdout; None for a pipe or a file, where nothing is cut."""
     return terminal_columns() if sys.stdout.isatty() else None
+
+
+def paragraph(text: str, colour: str = "") -> str:
+    """A sentence or two, wrapped where a terminal ends."""
+    import textwrap
+
+    lines = textwrap.wrap(safe(text), terminal_width() or 10_000, break_on_hyphens=False)
+    return "\n".join(paint(line, colour) for line in lines)
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], *, width: int | None = None) -> str:

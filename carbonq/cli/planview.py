@@ -49,6 +49,9 @@ def _why(place: Assignment) -> str:
 def _summary(snapshot: PlanSnapshot, plan: Plan, now: datetime, *, hidden: int) -> None:
     if hidden:
         note(f"… and {count(hidden, 'more line')}: --limit {hidden + 50} shows them", "dim")
+    if not plan.assignments and not plan.unplaced:
+        note("nothing is planned: no job waits")
+        return
     jobs = count(len(plan.assignments), "job")
     gap = f", at most {percent(plan.gap)} above the best possible" if plan.gap is not None else ""
     late = f", {len(plan.late)} late" if plan.late else ""

@@ -41,6 +41,7 @@ def quote(quoted: Quote, now: datetime, *, job_id: str = "") -> str:
             ("carbon", _carbon(quoted)),
             ("slack", _slack(quoted, now)),
             ("forecast", _source(quoted)),
+            ("data", quoted.attribution),
         ]
     )
 
@@ -51,9 +52,9 @@ def _where(quoted: Quote) -> str:
 
 def _profile(profile: PowerProfile, tasks: int) -> str:
     each = "each " if tasks > 1 else ""
-    power = f"{profile.power_w.p50:.3g} W ({profile.power_method})"
-    span = f"{format_duration(profile.duration_s.p50)} ({profile.duration_method})"
-    return f"{profile.provenance.value}: {each}{power} for {span}"
+    power = f"{profile.power_w.p50:.3g} W, {profile.power_method},"
+    span = f"{format_duration(profile.duration_s.p50)}, {profile.duration_method}"
+    return f"({profile.provenance.value}: {each}{power} for {span})"
 
 
 def _carbon(quoted: Quote) -> Cell:
@@ -75,8 +76,7 @@ def _slack(quoted: Quote, now: datetime) -> Cell:
 def _source(quoted: Quote) -> Cell:
     if quoted.origin is None:
         return Cell(f"none for {quoted.zone}: the job runs by its deadline all the same", "yellow")
-    words_ = f"{quoted.source}, {words.age(quoted.forecast_age_s)} ({ORIGINS[quoted.origin]})"
-    return Cell(f"{words_}. {quoted.attribution}" if quoted.attribution else words_)
+    return Cell(f"{quoted.source}, {words.age(quoted.forecast_age_s)} ({ORIGINS[quoted.origin]})")
 
 
 def alternatives(options: Sequence[Alternative], quoted: Quote) -> str:
@@ -100,7 +100,15 @@ def alternatives(options: Sequence[Alternative], quoted: Quote) -> str:
             Cell(difference, colour),
         ]
 
-    return table(columns, map(row, sorted(options, key=lambda option: option.start)))
+    return table(columns, map(row, sorted(_with_the_plan(options, quoted), key=lambda option: option.start)))
+
+
+def _with_the_plan(options: Sequence[Alternative], quoted: Quote) -> list[Alternative]:
+    """The planned start stands among its alternatives."""
+    planned_g = quoted.emissions_planned_g
+    if planned_g is None or any(option.start == quoted.planned_start for option in options):
+        return list(options)
+    return [*options, Alternative(start=quoted.planned_start, end=quoted.planned_end, emissions_g=planned_g)]
 
 
 def _difference(emissions_g: float, planned_g: float | None) -> str:

@@ -21,7 +21,7 @@ def test_the_current_plan_is_listed_by_start_with_reasons_in_words(cli: Cli) -> 
         "00:00        00:30  default  20.0 g  sooner  starts as soon as a worker is free",
         "01:00        02:00  default  10.0 g  later   a cleaner time is ahead",
     ]
-    assert "2 jobs, 30.0 g in all, at most 0.0 % above the best possible" in done.err
+    assert "2 jobs, 30.0 g in all, at most 0 % above the best possible" in done.err
 
 
 def test_a_long_plan_is_cut_and_says_so(cli: Cli) -> None:

@@ -29,7 +29,7 @@ def test_submit_says_when_how_much_and_what_next(cli: Cli, file: str) -> None:
         "  job       digits-1",
         "  start     Mon 05 Jan 03:00 UTC, in 3h, in GB",
         "  why       a cleaner time is ahead",
-        "  energy    100 Wh modelled: 100 W (declared) for 1h (declared)",
+        "  energy    100 Wh (modelled: 100 W, declared, for 1h, declared)",
         "  carbon    10.0 gCO2e planned (8.00 g to 13.0 g), 20.0 g if it started now: 10.0 g less (50 %)",
         "  slack     20h before the deadline, Tue 06 Jan 00:00 UTC, in 1d",
         "  forecast  uk, 12m old (forecast)",
@@ -157,6 +157,13 @@ def test_a_dry_run_shows_alternatives_and_submits_nothing(cli: Cli, file: str) -
     assert "Nothing was submitted" in done.err
 
 
+def test_the_planned_start_stands_among_its_alternatives(cli: Cli, file: str) -> None:
+    cli.client.quoted = make_quote(
+        planned_start=MIDNIGHT + timedelta(minutes=7), planned_end=MIDNIGHT + timedelta(minutes=67)
+    )
+    assert "00:07        01:07  10.0 g  planned" in cli("plan", file).out
+
+
 def test_a_dry_run_as_json_is_the_quote(cli: Cli, file: str) -> None:
     assert cli("plan", file, "--json").json["name"] == "digits"
 
@@ -172,7 +179,7 @@ def test_a_dry_run_of_an_impossible_job_exits_5_with_its_earliest_finish(cli: Cl
 def test_energy_says_how_it_is_known(cli: Cli, file: str) -> None:
     profile = PowerProfile.model_validate(make_quote().profile.model_dump() | {"power_method": "past-runs"})
     cli.client.quoted = make_quote(profile=profile)
-    assert "modelled: 100 W (past-runs)" in cli("submit", file).out
+    assert "(modelled: 100 W, past-runs, for" in cli("submit", file).out
 
 
 def test_a_job_file_may_come_from_stdin(cli: Cli) -> None:
