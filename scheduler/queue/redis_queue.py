@@ -20,6 +20,7 @@ from carbonq.scheduler.queue.wire import check_id, ms
 
 SUBMIT_BATCH = 200  # jobs a script: a few milliseconds in which the server does nothing else
 ASSIGN_BATCH = 500
+FINISH_BATCH = 100
 HEARTBEAT_BATCH = 1000
 PROMOTE_BATCH = 1000  # jobs that one lease call makes ready, or as many as it asks for
 RECOVER_BATCH = 500
@@ -76,12 +77,12 @@ class RedisQueue:
             *(free.gpus, (free.gpu_model or "").lower(), free.gpu_memory_b or 0, free.cpus, free.memory_b or 0),
             max(limit, PROMOTE_BATCH),
         )
-        granted = [(int(expiry), _hash(fields)) for expiry, fields in zip(reply[::2], reply[1::2], strict=True)]
-        specs = self._specs_of({fields[b"sha"].decode() for _, fields in granted})
-        return [_grant(expiry, fields, specs) for expiry, fields in granted]
+        granted = [wire.read_job(*texts) for texts in _pairs(reply)]
+        specs = self._specs_of({sha for _, sha in granted})
+        return [Grant(job, specs[sha], _lease(job)) for job, sha in granted]
 
     def heartbeat(self, leases: Sequence[Lease], *, lease_s: float = 30.0) -> list[LeaseStatus]:
-        batches = [[_real_ms(lease_s), *_flat(map(_held, batch))] for batch in _batches(leases, HEARTBEAT_BATCH)]
+        batches = [[_real_ms(lease_s), *map(_held, batch)] for batch in _batches(leases, HEARTBEAT_BATCH)]
         return [
             LeaseStatus(status.decode())
             for reply in self._store.run_many("heartbeat", batches)
@@ -95,24 +96,18 @@ class RedisQueue:
         still held, but its user wants it stopped. An error reply (`-LOADING`, `-OOM`, ...) is no answer: try again.
         It carries the script's text, so that it works on a server that has just come back.
         """
-        command = self._store.scripts.by_text("heartbeat", [_real_ms(lease_s), *_held(lease)])
+        command = self._store.scripts.by_text("heartbeat", [_real_ms(lease_s), _held(lease)])
         return tuple(str(word) for word in command)
 
     def finish(self, measurement: Measurement, *, backoff_s: float = 0.0) -> bool:
-        return bool(self._store.run("finish", *self._ending(measurement, backoff_s)))
+        (held,) = self.finish_many([measurement], backoff_s=backoff_s)
+        return held
 
     def finish_many(self, measurements: Sequence[Measurement], *, backoff_s: float = 0.0) -> list[bool]:
-        """`finish` for many attempts in few round trips; each is atomic by itself."""
-        endings = [self._ending(measurement, backoff_s) for measurement in measurements]
-        return [bool(reply) for reply in self._store.run_many("finish", endings)]
-
-    def _ending(self, attempt: Measurement, backoff_s: float) -> list[Argument]:
-        return [
-            *_held(attempt),
-            *(attempt.outcome.value, wire.measurement_json(attempt), ms(attempt.started_at), ms(attempt.ended_at)),
-            "" if attempt.exit_code is None else attempt.exit_code,
-            *(attempt.error[: wire.MAX_ERROR_CHARS], _real_ms(backoff_s), self._max_lost_attempts),
-        ]
+        """`finish` for many attempts in few round trips; each ends by itself."""
+        limits = [_real_ms(backoff_s), self._max_lost_attempts]
+        batches = [[*limits, *_flat(map(_ending, batch))] for batch in _batches(measurements, FINISH_BATCH)]
+        return [held == 1 for reply in self._store.run_many("finish", batches) for held in reply]
 
     def recover(self, now: datetime) -> list[str]:
         return [job.decode() for job in self._store.run("recover", ms(now), self._max_lost_attempts, RECOVER_BATCH)]
@@ -189,19 +184,13 @@ class RedisQueue:
         while found := self._store.call(
             "ZRANGE", index, below, "-inf", "BYSCORE", "REV", "LIMIT", 0, READ_BATCH, "WITHSCORES"
         ):
-            pairs = _pairs(found)
+            pairs = _scored(found)
             yield from ((int(score), job.decode()) for job, score in pairs)
             below = f"({int(pairs[-1][1])}"
 
     def _read(self, job_ids: Sequence[str]) -> list[Job | None]:
-        if not job_ids:
-            return []
-        commands: list[Sequence[Argument]] = [("ZMSCORE", self._keys.leases, *job_ids)]
-        expiries, *jobs = self._store.calls([*commands, *(("HGETALL", self._keys.job(job)) for job in job_ids)])
-        return [
-            wire.read_job(fields, None if expiry is None else float(expiry)) if b"ask" in fields else None
-            for fields, expiry in zip(jobs, expiries, strict=True)
-        ]
+        reply = self._store.run("read", *job_ids) if job_ids else []
+        return [wire.read_job(ask, standing)[0] if ask else None for ask, standing in _pairs(reply)]
 
     def _specs_of(self, hashes: set[str]) -> dict[str, bytes]:
         unknown = [sha for sha in hashes if sha not in self._specs]
@@ -229,9 +218,9 @@ def _submission(jobs: Sequence[Job], specs: Mapping[str, bytes]) -> list[Argumen
 
 
 def _newcomer(job: Job) -> tuple[Argument, ...]:
-    """What the script looks at; the rest lies in the JSON."""
-    return (
-        *(check_id(job.id), job.spec_sha256, wire.ask_json(job), wire.line_class(job.requirement), wire.rank(job)),
+    """The job whole, and what the script looks at."""
+    return wire.ask_json(job), wire.lines(
+        *(check_id(job.id), job.spec_sha256, wire.line_class(job.requirement), wire.rank(job)),
         *(ms(job.latest_start), ms(job.planned_start), ms(job.not_before), job.pool or "", ms(drop_time(job))),
         *(job.project, job.array_id or "", " ".join(dict.fromkeys(map(check_id, job.needs))), ms(job.submitted_at)),
         job.reason.value if job.reason else "",
@@ -256,20 +245,28 @@ def _place(planned: PlannedStart) -> tuple[Argument, ...]:
     return (planned.job_id, *span, planned.reason.value, planned.detail)
 
 
-def _held(attempt: Lease | Measurement) -> tuple[str, int, int, str]:
-    return attempt.job_id, attempt.fence, attempt.attempt, attempt.worker_id
+def _held(lease: Lease) -> str:
+    return wire.lines(lease.job_id, lease.fence, lease.attempt, lease.worker_id)
 
 
-def _grant(expiry_ms: int, fields: Mapping[bytes, bytes], specs: Mapping[str, bytes]) -> Grant:
-    job = wire.read_job(fields, expiry_ms)
-    lease = Lease(
-        job_id=job.id,
-        worker_id=job.worker_id or "",
-        fence=job.fence,
-        attempt=job.attempts,
-        expires_at=from_ms(expiry_ms),
+def _ending(attempt: Measurement) -> tuple[Argument, ...]:
+    exit_code = "" if attempt.exit_code is None else attempt.exit_code
+    held = (attempt.job_id, attempt.fence, attempt.attempt, attempt.worker_id)
+    how = (attempt.outcome.value, ms(attempt.started_at), ms(attempt.ended_at), exit_code)
+    return wire.measurement_json(attempt), attempt.error[: wire.MAX_ERROR_CHARS], wire.lines(*held, *how)
+
+
+def _lease(job: Job) -> Lease:
+    """The lease that a job has just been granted."""
+    return Lease.model_validate(
+        {
+            "job_id": job.id,
+            "worker_id": job.worker_id,
+            "fence": job.fence,
+            "attempt": job.attempts,
+            "expires_at": job.lease_expires_at,
+        }
     )
-    return Grant(job, specs[fields[b"sha"].decode()], lease)
 
 
 def _matches(job: Job, query: JobQuery) -> bool:
@@ -280,15 +277,14 @@ def _matches(job: Job, query: JobQuery) -> bool:
     )
 
 
-def _hash(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _pairs(flat: Sequence[Reply]) -> Iterator[tuple[Reply, Reply]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
-def _pairs(found: Sequence[Reply]) -> list[tuple[bytes, float]]:
+def _scored(found: Sequence[Reply]) -> list[tuple[bytes, float]]:
     """Members with scores, which RESP2 gives in one flat list and RESP3 in pairs."""
-    if found and isinstance(found[0], (list, tuple)):
-        return [(member, float(score)) for member, score in found]
-    return [(member, float(score)) for member, score in zip(found[::2], found[1::2], strict=True)]
+    pairs = found if found and isinstance(found[0], (list, tuple)) else _pairs(found)
+    return [(member, float(score)) for member, score in pairs]
 
 
 def _real_ms(duration_s: float) -> int:

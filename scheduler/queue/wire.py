@@ -74,15 +74,23 @@ def measurement_json(measurement: Measurement) -> bytes:
     return text
 
 
-def read_job(fields: Mapping[bytes, bytes], lease_expires_ms: float | None = None) -> Job:
-    """A job from its hash: what was asked for, overridden by where it stands."""
-    job: dict[str, Any] = json.loads(fields[b"ask"])
-    for raw, (name, convert) in _STANDING.items():
-        value = fields.get(raw)
-        if value is not None:
+def lines(*fields: str | float) -> str:
+    """Short fields as one argument, one a line. Raises InvalidInput for a field that is several lines itself."""
+    text = "\n".join(map(str, fields))
+    if text.count("\n") >= len(fields):
+        raise InvalidInput("a name of a job, worker or pool must not contain a line break", where=repr(text))
+    return text
+
+
+def read_job(ask: bytes, standing: bytes) -> tuple[Job, str]:
+    """A job from what was asked for and where it stands, and its spec's sha256."""
+    job: dict[str, Any] = json.loads(ask)
+    *values, sha, lease_expires_ms = json.loads(standing)
+    for (name, convert), value in zip(_STANDING, values, strict=True):
+        if value is not False:  # Lua's nil: never set
             job[name] = convert(value) if value else _EMPTY.get(name)
-    job["lease_expires_at"] = None if lease_expires_ms is None else from_ms(lease_expires_ms)
-    return Job.model_validate(job)
+    job["lease_expires_at"] = from_ms(float(lease_expires_ms)) if lease_expires_ms else None
+    return Job.model_validate(job), sha
 
 
 def read_event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
@@ -99,28 +107,30 @@ def read_event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     )
 
 
-def _moment(text: bytes) -> datetime:
+def _moment(text: str | bytes) -> datetime:
     return from_ms(int(text))
 
 
-_STANDING: Mapping[bytes, tuple[str, Callable[[bytes], Any]]] = {
-    b"state": ("state", bytes.decode),
-    b"reason": ("reason", bytes.decode),
-    b"reason_detail": ("reason_detail", bytes.decode),
-    b"planned": ("planned_start", _moment),
-    b"planned_end": ("planned_end", _moment),
-    b"pool": ("pool", bytes.decode),
-    b"emissions_g": ("planned_emissions_g", float),
-    b"fence": ("fence", int),
-    b"attempts": ("attempts", int),
-    b"failed_attempts": ("failed_attempts", int),
-    b"lost_attempts": ("lost_attempts", int),
-    b"worker_id": ("worker_id", bytes.decode),
-    b"cancel": ("cancel_requested", b"1".__eq__),
-    b"retry_at": ("retry_at", _moment),
-    b"started_at": ("started_at", _moment),
-    b"finished_at": ("finished_at", _moment),
-    b"exit_code": ("exit_code", int),
-    b"error": ("error", bytes.decode),
-}
+_STANDING: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    ("state", str),
+    ("reason", str),
+    ("reason_detail", str),
+    ("planned_start", _moment),
+    ("planned_end", _moment),
+    ("pool", str),
+    ("planned_emissions_g", float),
+    ("fence", int),
+    ("attempts", int),
+    ("failed_attempts", int),
+    ("lost_attempts", int),
+    ("worker_id", str),
+    ("cancel_requested", "1".__eq__),
+    ("retry_at", _moment),
+    ("started_at", _moment),
+    ("finished_at", _moment),
+    ("exit_code", int),
+    ("error", str),
+)
+"""In the order of `STANDING` in `lua/lib.lua`, which adds the spec's sha256 and the lease's expiry."""
+
 _EMPTY = {"error": "", "reason_detail": ""}  # what else is empty is not known: None

@@ -1,59 +1,80 @@
--- End an attempt. Its measurement is kept once, whatever its fence: what was consumed was consumed.
+-- End attempts, each by itself. A measurement is kept once, whatever its fence: what was consumed was consumed.
 -- KEYS     1 root
--- ARGV     1 job id  2 fence  3 attempt  4 worker id  5 outcome  6 measurement (JSON)  7 started, grid  8 ended, grid
---          9 exit code or ''  10 error  11 backoff_ms  12 most lost attempts
--- returns  1 where the attempt held the job, 0 where a newer attempt does or the job is unknown or has ended;
+-- ARGV     1 backoff_ms  2 most lost attempts; then for each attempt: measurement (JSON), error, and lines of: job id,
+--          fence, attempt, worker id, outcome, started (grid), ended (grid), exit code or ''
+-- returns  for each: 1 where the attempt held its job, 0 where a newer attempt does or the job is unknown or has ended;
 --          a repeat returns what the first call did
-local id, fence, outcome, ended = ARGV[1], tonumber(ARGV[2]), ARGV[5], tonumber(ARGV[8])
-local before = redis.call('HGET', MEASUREMENTS .. id, ARGV[2])
-if before then return tonumber(string.sub(before, 1, 1)) end
-local job = fetch(id)
-if not job then return 0 end
+local backoff_ms, most_lost = tonumber(ARGV[1]), tonumber(ARGV[2])
 local real = server_time()
-if fence > job.fence and (is_waiting(job) or is_active(job)) then
-  adopt(job, fence, tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[7]))
-end
-if fence ~= job.fence or not is_active(job) then
-  redis.call('HSET', MEASUREMENTS .. id, ARGV[2], '0' .. ARGV[6])
-  if not (is_waiting(job) or is_active(job)) then redis.call('ZADD', UNBOOKED, real, id) end -- its receipt is revised
-  return 0
-end
+local freed = false
 
-redis.call('HSET', MEASUREMENTS .. id, ARGV[2], '1' .. ARGV[6])
-redis.call('HSET', JOB .. id, 'started_at', ARGV[7], 'exit_code', ARGV[9], 'error', ARGV[10])
-redis.call('ZREM', LEASES, id)
-
-local function is_retried()
-  local ask = cjson.decode(redis.call('HGET', JOB .. id, 'ask'))
-  if redis.call('HINCRBY', JOB .. id, 'failed_attempts', 1) >= ask.max_attempts then return false end
+local function is_retried(job, outcome)
+  local ask = cjson.decode(redis.call('HGET', JOB .. job.id, 'ask'))
+  if redis.call('HINCRBY', JOB .. job.id, 'failed_attempts', 1) >= ask.max_attempts then return false end
   for _, name in ipairs(ask.retry_on) do
     if name == outcome then return true end
   end
   return false
 end
 
-if outcome == 'succeeded' then
-  end_job(job, 'succeeded', 'succeeded', ended, real)
-elseif outcome == 'cancelled' or (job.cancel and outcome ~= 'lost') then
-  end_job(job, 'cancelled', 'cancelled', ended, real)
-elseif outcome == 'lost' then
-  lose(job, ended, real, tonumber(ARGV[12]))
-elseif outcome == 'checkpointed' then
-  -- Until it is planned again it waits for its latest safe start, which allows for the whole job: safe, if early.
+-- Until it is planned again it waits for its latest safe start, which allows for the whole job: safe, if early.
+local function pause(job, ended)
   job.planned = nil
   enter(job, 'scheduled', 'planned', '', 'planned_end', '', 'reason', 'Paused', 'worker_id', '')
   await_due(job)
   watch_deadline(job)
   announce('checkpointed', job, ended)
-elseif is_retried() then
-  local retry_at = real + tonumber(ARGV[11])
-  enter(job, 'pending', 'planned', '', 'planned_end', '', 'reason', 'RetryBackoff', 'retry_at', retry_at, 'worker_id', '')
-  redis.call('ZADD', BACKOFF, retry_at, id)
+end
+
+local function retry(job, ended, outcome)
+  local at = real + backoff_ms
+  enter(job, 'pending', 'planned', '', 'planned_end', '', 'reason', 'RetryBackoff', 'retry_at', at, 'worker_id', '')
+  redis.call('ZADD', BACKOFF, at, job.id)
   watch_deadline(job)
   announce('retried', job, ended, outcome)
   wake()
-else
-  end_job(job, 'failed', 'failed', ended, real, outcome)
 end
-if redis.call('ZCARD', STATE .. 'ready') > 0 then wake() end -- its capacity is free for those in line
-return 1
+
+local function conclude(job, outcome, ended)
+  if outcome == 'succeeded' then
+    end_job(job, 'succeeded', 'succeeded', ended, real)
+  elseif outcome == 'cancelled' or (job.cancel and outcome ~= 'lost') then
+    end_job(job, 'cancelled', 'cancelled', ended, real)
+  elseif outcome == 'lost' then
+    lose(job, ended, real, most_lost)
+  elseif outcome == 'checkpointed' then
+    pause(job, ended)
+  elseif is_retried(job, outcome) then
+    retry(job, ended, outcome)
+  else
+    end_job(job, 'failed', 'failed', ended, real, outcome)
+  end
+end
+
+local function finish(measurement, error, text)
+  local id, fence, attempt, worker, outcome, started, ended, exit_code = unpack(lines_of(text))
+  local before = redis.call('HGET', MEASUREMENTS .. id, fence)
+  if before then return tonumber(string.sub(before, 1, 1)) end
+  local job = fetch(id)
+  if not job then return 0 end
+  local open = is_waiting(job) or is_active(job)
+  if open and tonumber(fence) > job.fence then
+    adopt(job, tonumber(fence), tonumber(attempt), worker, tonumber(started))
+  end
+  if tonumber(fence) ~= job.fence or not is_active(job) then
+    redis.call('HSET', MEASUREMENTS .. id, fence, '0' .. measurement)
+    if not open then redis.call('ZADD', UNBOOKED, real, id) end -- its receipt is revised
+    return 0
+  end
+  redis.call('HSET', MEASUREMENTS .. id, fence, '1' .. measurement)
+  redis.call('HSET', JOB .. id, 'started_at', started, 'exit_code', exit_code, 'error', error)
+  redis.call('ZREM', LEASES, id)
+  conclude(job, outcome, tonumber(ended))
+  freed = true
+  return 1
+end
+
+local answers = {}
+for a = 3, #ARGV, 3 do answers[#answers + 1] = finish(ARGV[a], ARGV[a + 1], ARGV[a + 2]) end
+if freed and redis.call('ZCARD', STATE .. 'ready') > 0 then wake() end -- there is room for those in line
+return answers

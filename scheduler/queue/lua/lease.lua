@@ -3,7 +3,7 @@
 -- KEYS     1 root
 -- ARGV     1 now  2 lease_ms  3 most grants  4 worker id  5 pool  6 zone  7 free gpus  8 gpu model (lower case)
 --          9 gpu_memory_b  10 free cpus  11 free memory_b  12 most jobs to make ready
--- returns  for each grant: expiry in real ms, then the job's fields and values as HGETALL gives them
+-- returns  for each grant: what was asked for (JSON), and where the job stands (a JSON list, see portray)
 local now, lease_ms, batch = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[12])
 local real, micros = server_time()
 
@@ -82,7 +82,6 @@ for _ = 1, tonumber(ARGV[3]) do
   enter(job, 'running', 'fence', int(job.fence), 'attempts', job.attempts + 1, 'worker_id', ARGV[4],
     'lease_ms', lease_ms, 'started_at', now, 'reason', '', 'reason_detail', '', 'retry_at', '')
   announce('leased', job, now, ARGV[4])
-  grants[#grants + 1] = int(real + lease_ms)
-  grants[#grants + 1] = redis.call('HGETALL', JOB .. job.id)
+  grants[#grants + 1], grants[#grants + 2] = portray(job.id)
 end
 return grants

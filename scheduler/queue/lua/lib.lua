@@ -8,6 +8,16 @@ local RANK_LENGTH = 30 -- priority 3, latest safe start 15, submission 12 digits
 
 local function int(number) return string.format('%.0f', number) end
 
+-- One argument holds several short fields, one a line: parsing many arguments is what costs a client its time.
+local function lines_of(text)
+  local lines, count = {}, 0
+  for line in string.gmatch(text .. '\n', '([^\n]*)\n') do
+    count = count + 1
+    lines[count] = line
+  end
+  return lines
+end
+
 -- Real time in milliseconds and in microseconds.
 local function server_time()
   local time = redis.call('TIME')
@@ -41,6 +51,19 @@ local function fetch(id)
     not_before = tonumber(f[10] or ''), parents = tonumber(f[11] or '') or 0, cancel = f[12] == '1', line = f[13],
     drop_at = tonumber(f[14] or ''),
   }
+end
+
+-- A job as a reader gets it: what was asked for, and where it stands (wire.py names the fields in this order).
+local STANDING = {'state', 'reason', 'reason_detail', 'planned', 'planned_end', 'pool', 'emissions_g', 'fence',
+  'attempts', 'failed_attempts', 'lost_attempts', 'worker_id', 'cancel', 'retry_at', 'started_at', 'finished_at',
+  'exit_code', 'error', 'sha', 'ask'}
+
+local function portray(id)
+  local f = redis.call('HMGET', JOB .. id, unpack(STANDING))
+  local ask = table.remove(f) -- JSON already
+  if not ask then return false, false end
+  f[#f + 1] = redis.call('ZSCORE', LEASES, id)
+  return ask, cjson.encode(f)
 end
 
 -- Move a job to another state, and set further fields with it.

@@ -1,11 +1,10 @@
 -- Accept jobs, each whole or not at all. The same job again changes nothing.
 -- KEYS     1 root
 -- ARGV     1 number of specs S; S times: sha256, bytes
---          then for each job: id, sha256, ask (JSON), class, rank (priority and latest start), latest start,
---          planned start or '', not_before or '', pool or '', drop time or '', project, array id or '',
---          parents (separated by spaces), grid time of submission, reason or ''
+--          then for each job: ask (JSON), and lines of: id, sha256, class, rank (priority and latest start), latest
+--          start, planned start, not_before, pool, drop time, project, array id, parents (separated by spaces), grid
+--          time of submission, reason; what is unknown is empty
 -- returns  one text a job: new | same | conflict | orphan <parent>
-local FIELDS = 15
 local bytes, refs = {}, {}
 local at = 2
 for _ = 1, tonumber(ARGV[1]) do
@@ -28,35 +27,36 @@ local function enrol(id, parents)
   return #running, failed, nil
 end
 
-local function accept(a)
-  local id, sha = ARGV[a], ARGV[a + 1]
+local function accept(ask, text)
+  local id, sha, class, rank, latest, planned, not_before, pool, drop_at, project, array, parents, now, reason =
+    unpack(lines_of(text))
   local known = redis.call('HGET', JOB .. id, 'sha')
   if known then return known == sha and 'same' or 'conflict' end
   local waits_for, failed, unknown = 0, nil, nil
-  if ARGV[a + 12] ~= '' then
-    waits_for, failed, unknown = enrol(id, ARGV[a + 12])
+  if parents ~= '' then
+    waits_for, failed, unknown = enrol(id, parents)
     if unknown then return 'orphan ' .. unknown end
   end
   local seq = redis.call('INCR', SEQUENCE)
-  local now, reason, state = ARGV[a + 13], ARGV[a + 14], 'pending'
-  if waits_for > 0 then reason = 'WaitsForParents' elseif ARGV[a + 6] ~= '' then state = 'scheduled' end
-  local rank = ARGV[a + 4] .. string.format('%012.0f', seq) .. id
-  redis.call('HSET', JOB .. id, 'ask', ARGV[a + 2], 'sha', sha, 'state', state, 'seq', seq, 'fence', 0,
-    'attempts', 0, 'class', ARGV[a + 3], 'rank', rank, 'latest', ARGV[a + 5], 'planned', ARGV[a + 6],
-    'not_before', ARGV[a + 7], 'pool', ARGV[a + 8], 'drop_at', ARGV[a + 9], 'project', ARGV[a + 10],
-    'array', ARGV[a + 11], 'parents', waits_for, 'reason', reason)
+  local state = 'pending'
+  if waits_for > 0 then reason = 'WaitsForParents' elseif planned ~= '' then state = 'scheduled' end
+  redis.call('HSET', JOB .. id, 'ask', ask, 'sha', sha, 'state', state, 'seq', seq, 'fence', 0, 'attempts', 0,
+    'class', class, 'rank', rank .. string.format('%012.0f', seq) .. id, 'latest', latest, 'planned', planned,
+    'not_before', not_before, 'pool', pool, 'drop_at', drop_at, 'project', project, 'array', array,
+    'parents', waits_for, 'reason', reason)
   redis.call('ZADD', STATE .. state, seq, id)
-  redis.call('ZADD', PROJECT .. ARGV[a + 10], seq, id)
-  if ARGV[a + 11] ~= '' then redis.call('ZADD', ARRAY .. ARGV[a + 11], seq, id) end
+  redis.call('ZADD', PROJECT .. project, seq, id)
+  if array ~= '' then redis.call('ZADD', ARRAY .. array, seq, id) end
   refs[sha] = (refs[sha] or 0) + 1
   local job = {
-    id = id, state = state, seq = seq, fence = 0, latest = tonumber(ARGV[a + 5]), planned = tonumber(ARGV[a + 6]),
-    not_before = tonumber(ARGV[a + 7]), drop_at = tonumber(ARGV[a + 9]),
+    id = id, state = state, seq = seq, fence = 0, latest = tonumber(latest), planned = tonumber(planned),
+    not_before = tonumber(not_before), drop_at = tonumber(drop_at),
   }
   announce('submitted', job, now)
   if failed then
     end_job(job, 'cancelled', 'cancelled', now, server_time(), 'ParentFailed: ' .. failed,
-      'reason', 'ParentFailed', 'reason_detail', failed, 'error', 'its parent ' .. failed .. ' had not succeeded')
+      'reason', 'ParentFailed', 'reason_detail', failed,
+      'error', 'its parent ' .. failed .. ' ended as ' .. redis.call('HGET', JOB .. failed, 'state'))
   else
     if waits_for == 0 then await_due(job) end
     watch_deadline(job)
@@ -65,7 +65,7 @@ local function accept(a)
 end
 
 local answers = {}
-for a = at, #ARGV, FIELDS do answers[#answers + 1] = accept(a) end
+for a = at, #ARGV, 2 do answers[#answers + 1] = accept(ARGV[a], ARGV[a + 1]) end
 for sha, count in pairs(refs) do
   redis.call('HSETNX', SPEC .. sha, 'bytes', bytes[sha])
   redis.call('HINCRBY', SPEC .. sha, 'refs', count)
