@@ -28,11 +28,12 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A table's column. On a narrow terminal those with a `spare` go first (highest first), then `shrinks` are cut."""
+    """A table's column. On a narrow terminal `least` is how far it may be cut (0: not at all); where that is not enough,
+    columns with a `spare` are left out, the highest first, and only then the others are cut further."""
 
     title: str
     right: bool = False
-    shrinks: bool = False
+    least: int = 0
     spare: int = 0
 
 
@@ -122,19 +123,21 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], *, wi
 
 
 def _fit(columns: Sequence[Column], widths: list[int], limit: int | None) -> list[int]:
-    """The columns that stay; narrows `widths` of those that may shrink."""
+    """The columns that stay; narrows `widths` of those that may shrink, the widest first."""
     kept = list(range(len(columns)))
     if limit is None:
         return kept
 
-    def excess() -> int:
-        return sum(widths[i] + 2 for i in kept) - 2 - limit
+    def excess(least: Sequence[int]) -> int:
+        return sum(least[i] + 2 for i in kept) - 2 - limit
 
+    narrowest = [min(width, column.least or width) for column, width in zip(columns, widths, strict=True)]
     for i in sorted((i for i in kept if columns[i].spare), key=lambda i: -columns[i].spare):
-        if excess() > sum(max(0, widths[j] - 16) for j in kept if columns[j].shrinks):
+        if excess(narrowest) > 0:
             kept.remove(i)
-    for i in sorted((i for i in kept if columns[i].shrinks), key=lambda i: -widths[i]):
-        widths[i] = max(8, widths[i] - max(0, excess()))
+    for floor in (narrowest, [min(width, 8) for width in narrowest]):
+        while excess(widths) > 0 and (wide := [i for i in kept if columns[i].least and widths[i] > floor[i]]):
+            widths[max(wide, key=lambda i: widths[i])] -= 1
     return kept
 
 

@@ -114,7 +114,7 @@ def zones(
     if here.json:
         write_json(found)
     elif found:
-        columns = [Column("ZONE"), Column("SOURCES, IN THE ORDER THEY ARE ASKED"), Column("NOTE", shrinks=True)]
+        columns = [Column("ZONE"), Column("SOURCES, IN THE ORDER THEY ARE ASKED"), Column("NOTE", least=10)]
         say(table(columns, [(info.zone, ", ".join(info.sources), info.note) for info in found]))
     else:
         note(f"no zone matches {search!r}; `carbonq zones` lists every one" if search else "no source knows any zone")

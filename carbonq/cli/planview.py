@@ -19,8 +19,8 @@ def show(snapshot: PlanSnapshot, plan: Plan, *, now: datetime, limit: int) -> No
             Column("END"),
             Column("POOL", spare=2),
             Column("CO2E", right=True),
-            Column("JOB", shrinks=True),
-            Column("WHY", shrinks=True, spare=1),
+            Column("JOB", least=30),
+            Column("WHY", least=12, spare=1),
         ]
         rows = [_row(snapshot, place, place.job in plan.late, now) for place in chosen[:limit]]
         rows += [[Cell("no place", "red"), "", "", "", job, ""] for job in plan.unplaced[: limit - len(rows)]]

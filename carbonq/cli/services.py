@@ -92,9 +92,9 @@ MARKS = {True: ("ok", "green"), False: ("BAD", "red"), None: ("--", "yellow")}
 
 def _say_check(check: Any) -> None:
     mark, colour = MARKS[check.ok]
-    say(f"{paint(f'{mark:<4}', colour)}{check.name:<12}  {safe(check.what)}")
+    say(f"{paint(f'{mark:<4}', colour)}{safe(check.name):<16}  {safe(check.what)}")
     if check.hint and check.ok is not True:
-        say(f"{'':18}{paint(safe(check.hint), 'dim')}")
+        say(f"{'':22}{paint(safe(check.hint), 'dim')}")
 
 
 def demo(

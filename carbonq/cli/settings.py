@@ -38,7 +38,7 @@ def show(
     if session.of(ctx).json:
         write_json({name: {"value": values[name], "origin": origins[name]} for name in origins} if origin else values)
         return
-    columns = [Column("SETTING"), Column("VALUE", shrinks=True), *([Column("FROM", shrinks=True)] if origin else [])]
+    columns = [Column("SETTING"), Column("VALUE", least=12), *([Column("FROM", least=10)] if origin else [])]
     rows = [
         [name, _shown(values[name]), *([_from(origins[name])] if origin else [])] for name in origins if name in values
     ]

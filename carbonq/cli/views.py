@@ -86,7 +86,7 @@ def alternatives(options: Sequence[Alternative], quoted: Quote) -> str:
         Column(f"START ({words.zone_name(now)})"),
         Column("END"),
         Column("CO2E", right=True),
-        Column("AGAINST THE PLAN", shrinks=True),
+        Column("AGAINST THE PLAN", least=10),
     ]
 
     def row(option: Alternative) -> list[Cell | str]:
@@ -142,12 +142,12 @@ def fold(jobs: Iterable[Job]) -> list[Row]:
 def jobs_table(rows: Sequence[Row], now: datetime, *, emitted_g: dict[str, float | None] | None = None) -> str:
     """`emitted_g` gives what ended jobs emitted, by job id; before their end jobs show what is planned."""
     columns = [
-        Column("JOB", shrinks=True),
-        Column("STATE", shrinks=True),
+        Column("JOB", least=30),
+        Column("STATE", least=14),
         Column(f"START ({words.zone_name(now)})"),
         Column("SLACK", right=True, spare=1),
         Column("CO2E", right=True),
-        Column("WHY", shrinks=True, spare=2),
+        Column("WHY", least=12, spare=2),
     ]
     return table(columns, [_row(row, now, emitted_g or {}) for row in rows])
 
@@ -266,8 +266,8 @@ def attempts(measurements: Sequence[Measurement], now: datetime) -> str:
         Column("TOOK", right=True),
         Column("PART"),
         Column("ENERGY", right=True),
-        Column("HOW IT IS KNOWN", shrinks=True, spare=1),
-        Column("WORKER", shrinks=True, spare=2),
+        Column("HOW IT IS KNOWN", least=16, spare=1),
+        Column("WORKER", least=8, spare=2),
     ]
 
     def rows(seen: Measurement) -> Iterable[list[Cell | str]]:

@@ -10,7 +10,7 @@ from carbonq.cli.output import Cell, Column, fields, safe, table
 from carbonq.domain.job import JobState, WaitReason
 from carbonq.testing import MIDNIGHT, make_job
 
-COLUMNS = (Column("NAME", shrinks=True), Column("G", right=True), Column("WHERE", spare=1), Column("WHY", shrinks=True))
+COLUMNS = (Column("NAME", least=14), Column("G", right=True), Column("WHERE", spare=1), Column("WHY", least=8))
 ROW = ("a-rather-long-name-of-a-job", "12.3 g", "default", "because the wind will blow tonight")
 
 
