@@ -26,6 +26,7 @@ log = logging.getLogger("carbonq.worker")
 FULL_WAIT_S = 0.2  # between looks at due jobs that do not fit: another may become due behind them
 TROUBLE_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
+SERVER_TICK_S = 0.11  # a server ends a blocked read up to a tick of its cron (hz 10) late: the last stretch is slept here
 MOST_GRANTS = 16  # of one call: their starts follow each other
 NOTHING = Holding(0, 0, ())
 
@@ -86,7 +87,11 @@ class Leaser:
             return self.settings.max_wait_s
         if due <= now:
             return min(FULL_WAIT_S, self.settings.max_wait_s)  # it does not fit here
-        return min(self.settings.max_wait_s, self.clock.seconds_until(due))
+        left_s = self.clock.seconds_until(due)
+        if left_s > SERVER_TICK_S:
+            return min(self.settings.max_wait_s, left_s - SERVER_TICK_S)
+        stopping.wait(max(0.0, left_s))
+        return 0.0
 
     def _has_disk_room(self) -> bool:
         usage = os.statvfs(self.settings.data_dir)
