@@ -139,7 +139,7 @@ def saving(report: Report) -> Figure | None:
         WIDTH,
         floor + 44,
         f"The saving grows to {fmt.co2e(final)} by {fmt.moment(end, report.zone)}.",
-        svg.time_axis(svg.time_ticks(across.start, across.end, report.zone, 10), across, _TOP + 22, floor),
+        svg.time_axis(svg.time_ticks(across.start, across.end, report.zone, 8), across, _TOP + 22, floor),
         svg.label(LEFT, _TOP + 8, f"{unit.name} CO₂e avoided", "axis"),
         join(_value_line(value, up) for value in svg.value_ticks(up)),
         svg.polyline(ground, "saved" if final >= 0 else "saved lost", closed=True),

@@ -19,8 +19,10 @@ from carbonq.reports.words import (
     energy_knowledge,
     group_name,
     heading_of,
+    job_name,
     part_name,
     settled,
+    shares,
     verdict,
 )
 
@@ -91,13 +93,13 @@ def _made_up_word(report: Report) -> str:
 
 def _made_up_warning(report: Report) -> str:
     if Origin.REPLAYED in report.made_up:
-        return "The grid's intensity is made up from a profile with a stated error; no grid was read. Energy is real."
+        return "The grid's intensity is made up from a profile with a stated error; no grid was read. Energy is not scaled."
     return "Some of the grid's intensity is a typical profile, not what the grid did on these days."
 
 
 def _tiles(total: Tally) -> Iterator[tuple[str, str, str]]:
     """Name, figure, and what to know about it."""
-    yield "Energy", fmt.energy(total.energy_j), energy_knowledge(total).partition(": ")[2] or "nothing is known of it"
+    yield "Energy", fmt.energy(total.energy_j), shares(total) or "nothing is known of it"
     yield "Emissions", fmt.co2e(total.emissions_g), _unknown(total.emissions_unknown_jobs)
     share = "" if total.avoided_rel is None else f"{fmt.percent(total.avoided_rel)} of {fmt.co2e(total.baseline_g)}"
     yield "Avoided", fmt.co2e(total.avoided_g), share or "no job has a baseline to compare with"
@@ -146,7 +148,7 @@ def _groups_table(report: Report) -> Markup:
         "in time",
         "delay",
     ]
-    caption = "Masses are CO₂e. A number in brackets says how many jobs a sum leaves out because it is not known."
+    caption = "Masses are CO₂e. The small line below a sum says how many unknown ones it leaves out."
     return _scrolling("In sum", table(caption, heads, rows))
 
 
@@ -179,7 +181,7 @@ def _receipt_row(receipt: Receipt, report: Report) -> list[str]:
     same_day = started[:10] == finished[:10]
     joules = fmt.energy(receipt.energy_j) + ("" if sure is None else f" ± {fmt.percent(sure)}")
     return [
-        _two(receipt.name, where),
+        _two(job_name(receipt), where),
         _two(f"{started} to {finished[11:] if same_day else finished}", ended_as),
         _two(joules, _energy_is(receipt)),
         *(typeset(fmt.mass(grams)) for grams in (receipt.emissions_g, baseline_g(receipt), avoided_g(receipt))),

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from carbonq.domain.receipt import Receipt
+from carbonq.reports.words import job_name
 
 JOBS_WITH_OWN_LANE = 40
 
@@ -58,7 +59,7 @@ def spans(receipt: Receipt) -> list[tuple[datetime, datetime]]:
 
 
 def _own_lanes(receipts: Iterable[Receipt], until: datetime) -> Iterator[Lane]:
-    return (Lane(receipt.name, list(_story(receipt, until))) for receipt in receipts)
+    return (Lane(job_name(receipt), list(_story(receipt, until))) for receipt in receipts)
 
 
 def _story(receipt: Receipt, until: datetime) -> Iterator[Mark]:

@@ -16,6 +16,7 @@ from carbonq.reports.markup import Markup, element, join
 from carbonq.reports.provenance import MADE_UP
 from carbonq.reports.report import Report
 from carbonq.reports.summary import avoided_g
+from carbonq.reports.words import job_name
 
 ZONES_DRAWN = 4
 PIECES_DRAWN = 400
@@ -67,7 +68,7 @@ def _timeline(report: Report, zone: Zone, receipts: Sequence[Receipt], lede: str
         bottom + 44,
         _description(zone, receipts, actual),
         _shade(actual, across, floor + _GAP, bottom),
-        svg.time_axis(svg.time_ticks(start, end, report.zone, 10), across, _TOP, bottom),
+        svg.time_axis(svg.time_ticks(start, end, report.zone, 8), across, _TOP, bottom),
         _value_axis(up),
         _curve(actual, expected, across, up),
         join(_lane(lane, across, floor + _GAP + i * _LANE_HEIGHT, report) for i, lane in enumerate(rows)),
@@ -242,7 +243,7 @@ def _mark(mark: Mark, across: svg.TimeScale, top: float, report: Report) -> Mark
             late = mark.receipt.deadline_met is False
             return svg.line(x, top - 2, x, top + _BAR_HEIGHT + 2, "deadline late" if late else "deadline")
         case Kind.AT_ONCE:
-            told = element("title", f"{mark.receipt.name}, had it started at once: {_times(mark, report)}")
+            told = element("title", f"{job_name(mark.receipt)}, had it started at once: {_times(mark, report)}")
             return svg.box(x, top, width, _BAR_HEIGHT, "at-once", told, radius=2)
         case Kind.RUN:
             told = element("title", _told(mark, report))
@@ -263,7 +264,7 @@ def _ended_badly(mark: Mark, first: float, last: float, base: float) -> Markup:
 def _told(mark: Mark, report: Report) -> str:
     receipt = mark.receipt
     return (
-        f"{receipt.name} ({receipt.state}) ran {_times(mark, report)}: {fmt.energy(receipt.energy_j)},"
+        f"{job_name(receipt)} ({receipt.state}) ran {_times(mark, report)}: {fmt.energy(receipt.energy_j)},"
         f" {fmt.co2e(receipt.emissions_g)}, avoided {fmt.mass(avoided_g(receipt))}"
     )
 
@@ -340,7 +341,7 @@ def _intensity_table(actual: Sequence[Piece], expected: Sequence[Piece], report:
 def _jobs_table(drawn: Iterable[Receipt], report: Report) -> Markup:
     rows = [
         [
-            receipt.name,
+            job_name(receipt),
             receipt.pool,
             fmt.moment(receipt.baseline.start if receipt.baseline else None, report.zone),
             fmt.moment(receipt.started_at, report.zone),

@@ -2,6 +2,7 @@
 
 from carbonq.domain.energy import Component
 from carbonq.domain.job import JobState
+from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
 from carbonq.reports.summary import Tally
 
@@ -46,15 +47,26 @@ def deadlines(tally: Tally) -> str:
 
 
 def energy_knowledge(total: Tally) -> str:
-    """`1.20 kWh ± 8 %: 62 % measured, 38 % modelled`."""
+    """`1.20 kWh ± 8.0 %: 62 % measured, 38 % modelled`."""
     sure = "" if total.energy_uncertainty_rel is None else f" ± {fmt.percent(total.energy_uncertainty_rel)}"
+    return ": ".join(filter(None, [fmt.energy(total.energy_j) + sure, shares(total)]))
+
+
+def shares(total: Tally) -> str:
+    """`62 % measured, 38 % modelled`; empty where no energy is known."""
     known_j = total.measured_energy_j + total.modelled_energy_j
-    shares = (
-        f": {fmt.percent(total.measured_energy_j / known_j)} measured, {fmt.percent(total.modelled_energy_j / known_j)} modelled"
-        if known_j
-        else ""
-    )
-    return fmt.energy(total.energy_j) + sure + shares
+    if not known_j:
+        return ""
+    if not (total.measured_energy_j and total.modelled_energy_j):
+        return "all measured" if total.measured_energy_j else "all modelled"
+    measured = total.measured_energy_j / known_j
+    return f"{fmt.percent(measured)} measured, {fmt.percent(1 - measured)} modelled"
+
+
+def job_name(receipt: Receipt) -> str:
+    """Its name, and for a task of an array its number as in the id: `sweep.3`."""
+    _, dot, index = receipt.job_id.rpartition(".")
+    return f"{receipt.name}.{index}" if dot and index.isdecimal() else receipt.name
 
 
 def settled(total: Tally) -> str:

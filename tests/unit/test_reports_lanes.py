@@ -40,6 +40,11 @@ def test_a_job_that_never_ran_has_no_bar() -> None:
     assert list(lane.marks) == []
 
 
+def test_tasks_of_an_array_are_told_apart() -> None:
+    tasks = [make_receipt(f"sweep-3fa9.{i}", name="sweep", delay_s=i) for i in range(2)]
+    assert [row.label for row in lanes(tasks, until=MIDNIGHT)][1:] == ["sweep.0", "sweep.1"]
+
+
 def test_a_pause_shows_as_a_gap_and_neighbours_are_joined() -> None:
     paused = make_receipt(slots=(slot(1, 2), slot(2, 3), slot(5, 6)))
     assert [(b - MIDNIGHT, e - MIDNIGHT) for b, e in spans(paused)] == [(HOUR, 3 * HOUR), (5 * HOUR, 6 * HOUR)]
