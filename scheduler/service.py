@@ -35,6 +35,8 @@ MOST_JOBS = 100_000
 PAST = timedelta(days=2)
 """How far back the board's past intensity is kept up to date; older gaps are asked for when a receipt needs them."""
 REPLAN_ON = frozenset({"submitted", "released", "retried", "checkpointed", "lost", "succeeded", "failed", "cancelled"})
+REST = 9.0
+"""Events make no step take more than a tenth of the time: with many jobs ending, one plan stands for many events."""
 BOOK_ON = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -84,6 +86,7 @@ class SchedulerService:
         self._outage = False
         self._stopping = threading.Event()
         self._periods: dict[str, float] = {}
+        self._took_s: dict[str, float] = {}
         self._ticker = BackgroundScheduler(
             timezone=UTC,
             executors={name: ThreadPoolExecutor(1) for name in ("default", "sources", "books")},
@@ -189,6 +192,7 @@ class SchedulerService:
         """One step of a loop. Nothing that goes wrong in it ends the loop."""
         if not self._leads or self._stopping.is_set():
             return
+        began_s = self._timer()
         try:
             step()
         except QueueUnreachable as error:
@@ -197,6 +201,8 @@ class SchedulerService:
             log.error("%s: %s", name, error)  # noqa: TRY400  # an error for a person: its text says it all
         except Exception:
             log.exception("%s failed; it is tried again", name)
+        finally:
+            self._took_s[name] = self._timer() - began_s
 
     def _refresh_and_tell(self) -> None:
         self.refresh()
@@ -229,11 +235,12 @@ class SchedulerService:
             self._soon("book")
 
     def _soon(self, *names: str) -> None:
-        """Run these steps in a moment, and what comes until then with them."""
+        """Run these steps in a moment, for all that happens until then. A long step, of a long queue, rests longer."""
         if not self._ticker.running:
             return
-        soon = datetime.now(UTC) + timedelta(seconds=self._settings.debounce_real_s)
         for name in names:
+            rest_s = max(self._settings.debounce_real_s, REST * self._took_s.get(name, 0.0))
+            soon = datetime.now(UTC) + timedelta(seconds=rest_s)
             job = self._ticker.get_job(name)
             if job is not None and job.next_run_time > soon:
                 job.modify(next_run_time=soon)
