@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from carbonq.domain.errors import InvalidInput
-from carbonq.domain.job import Event, Job, JobState, Measurement, Requirement
+from carbonq.domain.job import Event, Job, JobState, Measurement, Requirement, WaitReason
 from carbonq.domain.time import from_ms, to_ms
 
 MAX_SPEC_B = 1 << 20
@@ -33,6 +34,7 @@ def ms(moment: datetime | None) -> str:
     return "" if moment is None else str(to_ms(moment))
 
 
+@lru_cache(maxsize=256)
 def line_class(need: Requirement) -> str:
     """The text that equal requirements share. The lease script reads it: what is not asked for is 0, "" or []."""
     return json.dumps(
@@ -84,13 +86,14 @@ def lines(*fields: str | float) -> str:
 
 def read_job(ask: bytes, standing: bytes) -> tuple[Job, str]:
     """A job from what was asked for and where it stands, and its spec's sha256."""
-    job: dict[str, Any] = json.loads(ask)
     *values, sha, lease_expires_ms = json.loads(standing)
-    for (name, convert), value in zip(_STANDING, values, strict=True):
-        if value is not False:  # Lua's nil: never set
-            job[name] = convert(value) if value else _EMPTY.get(name)
-    job["lease_expires_at"] = from_ms(float(lease_expires_ms)) if lease_expires_ms else None
-    return Job.model_validate(job), sha
+    now: dict[str, Any] = {
+        name: convert(value) if value else _EMPTY.get(name)
+        for (name, convert), value in zip(_STANDING, values, strict=True)
+        if value is not False  # Lua's nil: never set
+    }
+    now["lease_expires_at"] = from_ms(float(lease_expires_ms)) if lease_expires_ms else None
+    return Job.model_validate_json(ask).model_copy(update=now), sha  # the converters have checked what is copied
 
 
 def read_event(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
@@ -112,8 +115,8 @@ def _moment(text: str | bytes) -> datetime:
 
 
 _STANDING: tuple[tuple[str, Callable[[str], Any]], ...] = (
-    ("state", str),
-    ("reason", str),
+    ("state", JobState),
+    ("reason", WaitReason),
     ("reason_detail", str),
     ("planned_start", _moment),
     ("planned_end", _moment),

@@ -20,6 +20,7 @@ end
 -- Until it is planned again it waits for its latest safe start, which allows for the whole job: safe, if early.
 local function pause(job, ended)
   job.planned = nil
+  redis.call('ZREM', LEASES, job.id)
   enter(job, 'scheduled', 'planned', '', 'planned_end', '', 'reason', 'Paused', 'worker_id', '')
   await_due(job)
   watch_deadline(job)
@@ -28,6 +29,7 @@ end
 
 local function retry(job, ended, outcome)
   local at = real + backoff_ms
+  redis.call('ZREM', LEASES, job.id)
   enter(job, 'pending', 'planned', '', 'planned_end', '', 'reason', 'RetryBackoff', 'retry_at', at, 'worker_id', '')
   redis.call('ZADD', BACKOFF, at, job.id)
   watch_deadline(job)
@@ -35,28 +37,32 @@ local function retry(job, ended, outcome)
   wake()
 end
 
-local function conclude(job, outcome, ended)
+local function conclude(job, outcome, ended, ...)
   if outcome == 'succeeded' then
-    end_job(job, 'succeeded', 'succeeded', ended, real)
+    end_job(job, 'succeeded', 'succeeded', ended, real, '', ...)
   elseif outcome == 'cancelled' or (job.cancel and outcome ~= 'lost') then
-    end_job(job, 'cancelled', 'cancelled', ended, real)
-  elseif outcome == 'lost' then
-    lose(job, ended, real, most_lost)
-  elseif outcome == 'checkpointed' then
-    pause(job, ended)
-  elseif is_retried(job, outcome) then
-    retry(job, ended, outcome)
+    end_job(job, 'cancelled', 'cancelled', ended, real, '', ...)
   else
-    end_job(job, 'failed', 'failed', ended, real, outcome)
+    redis.call('HSET', JOB .. job.id, ...)
+    if outcome == 'lost' then
+      lose(job, ended, real, most_lost)
+    elseif outcome == 'checkpointed' then
+      pause(job, ended)
+    elseif is_retried(job, outcome) then
+      retry(job, ended, outcome)
+    else
+      end_job(job, 'failed', 'failed', ended, real, outcome)
+    end
   end
 end
 
 local function finish(measurement, error, text)
   local id, fence, attempt, worker, outcome, started, ended, exit_code = unpack(lines_of(text))
-  local before = redis.call('HGET', MEASUREMENTS .. id, fence)
-  if before then return tonumber(string.sub(before, 1, 1)) end
   local job = fetch(id)
   if not job then return 0 end
+  if redis.call('HSETNX', MEASUREMENTS .. id, fence, '1' .. measurement) == 0 then -- a repeat
+    return tonumber(string.sub(redis.call('HGET', MEASUREMENTS .. id, fence), 1, 1))
+  end
   local open = is_waiting(job) or is_active(job)
   if open and tonumber(fence) > job.fence then
     adopt(job, tonumber(fence), tonumber(attempt), worker, tonumber(started))
@@ -66,10 +72,7 @@ local function finish(measurement, error, text)
     if not open then redis.call('ZADD', UNBOOKED, real, id) end -- its receipt is revised
     return 0
   end
-  redis.call('HSET', MEASUREMENTS .. id, fence, '1' .. measurement)
-  redis.call('HSET', JOB .. id, 'started_at', started, 'exit_code', exit_code, 'error', error)
-  redis.call('ZREM', LEASES, id)
-  conclude(job, outcome, tonumber(ended))
+  conclude(job, outcome, tonumber(ended), 'started_at', started, 'exit_code', exit_code, 'error', error)
   freed = true
   return 1
 end

@@ -1,5 +1,5 @@
 -- Make ready what is due, then grant the best that fits the worker: highest priority, then nearest latest safe start,
--- then first submitted. Looks at the head of each line, never at every job.
+-- then first submitted. Looks at the heads of the lines, never at every job.
 -- KEYS     1 root
 -- ARGV     1 now  2 lease_ms  3 most grants  4 worker id  5 pool  6 zone  7 free gpus  8 gpu model (lower case)
 --          9 gpu_memory_b  10 free cpus  11 free memory_b  12 most jobs to make ready
@@ -20,9 +20,10 @@ for _, id in ipairs(due(DROPS, now)) do
   end_job(job, 'expired', 'expired', now, real, 'its deadline can no longer be met',
     'error', 'dropped: its deadline could no longer be met')
 end
-for _, id in ipairs(due(WAITING, now)) do
-  redis.call('ZREM', WAITING, id)
-  become_ready(fetch(id), now)
+local ripe = due(WAITING, now)
+for _, id in ipairs(ripe) do become_ready(fetch(id), now) end
+for first = 1, #ripe, 1000 do -- as many arguments as Lua passes safely
+  redis.call('ZREM', WAITING, unpack(ripe, first, math.min(first + 999, #ripe)))
 end
 for _, id in ipairs(due(PINNED, now)) do -- its pool had its chance: from its latest safe start on, any pool will do
   local job = fetch(id)
@@ -30,12 +31,14 @@ for _, id in ipairs(due(PINNED, now)) do -- its pool had its chance: from its la
   join_line(job, now)
 end
 
--- Lines that this worker may serve: its pool's and everybody's.
+-- Lines that this worker may serve: its pool's and everybody's. A line that has emptied is struck off.
+local most = tonumber(ARGV[3])
 local lines = {}
 for _, pool in ipairs({ARGV[5], ''}) do
   for _, class in ipairs(redis.call('SMEMBERS', LINES .. pool)) do
-    local need = cjson.decode(class)
-    lines[#lines + 1] = {key = LINE .. pool .. '|' .. class, need = need}
+    local waiting = redis.call('ZRANGE', LINE .. pool .. '|' .. class, 0, most - 1)
+    if #waiting == 0 then redis.call('SREM', LINES .. pool, class)
+    else lines[#lines + 1] = {waiting = waiting, next = 1, need = cjson.decode(class)} end
   end
   if pool == '' then break end
 end
@@ -61,27 +64,28 @@ local function fits(need)
 end
 
 local function best_line()
-  local best
+  local best, best_head
   for _, line in ipairs(lines) do
-    if not line.head then line.head = redis.call('ZRANGE', line.key, 0, 0)[1] or '' end
-    if line.head ~= '' and (not best or line.head < best.head) and fits(line.need) then best = line end
+    local head = line.waiting[line.next]
+    if head and (not best or head < best_head) and fits(line.need) then best, best_head = line, head end
   end
-  return best
+  return best, best_head
 end
 
+local expiry = int(real + lease_ms)
 local grants = {}
-for _ = 1, tonumber(ARGV[3]) do
-  local line = best_line()
+for _ = 1, most do
+  local line, head = best_line()
   if not line then break end
-  local job = fetch(string.sub(line.head, RANK_LENGTH + 1))
-  line.head = nil
+  line.next = line.next + 1
+  local job = fetch(string.sub(head, RANK_LENGTH + 1))
   stop_waiting(job)
   gpus, cpus, memory = gpus - line.need.gpus, cpus - line.need.cpus, memory - line.need.memory_b
   job.fence = math.max(job.fence + 1, micros) -- ahead of every fence given before, also if this data was rolled back
-  redis.call('ZADD', LEASES, real + lease_ms, job.id)
+  redis.call('ZADD', LEASES, expiry, job.id)
   enter(job, 'running', 'fence', int(job.fence), 'attempts', job.attempts + 1, 'worker_id', ARGV[4],
     'lease_ms', lease_ms, 'started_at', now, 'reason', '', 'reason_detail', '', 'retry_at', '')
   announce('leased', job, now, ARGV[4])
-  grants[#grants + 1], grants[#grants + 2] = portray(job.id)
+  grants[#grants + 1], grants[#grants + 2] = portray(job.id, expiry)
 end
 return grants

@@ -58,11 +58,11 @@ local STANDING = {'state', 'reason', 'reason_detail', 'planned', 'planned_end', 
   'attempts', 'failed_attempts', 'lost_attempts', 'worker_id', 'cancel', 'retry_at', 'started_at', 'finished_at',
   'exit_code', 'error', 'sha', 'ask'}
 
-local function portray(id)
+local function portray(id, expiry)
   local f = redis.call('HMGET', JOB .. id, unpack(STANDING))
   local ask = table.remove(f) -- JSON already
   if not ask then return false, false end
-  f[#f + 1] = redis.call('ZSCORE', LEASES, id)
+  f[#f + 1] = expiry or redis.call('ZSCORE', LEASES, id)
   return ask, cjson.encode(f)
 end
 
@@ -89,21 +89,25 @@ local function due_of(job)
 end
 
 -- A ready job waits in the line of its class: in its pool's, or in everybody's once its latest safe start has passed.
+local entered = {} -- lines that somebody joined in this call
 local function join_line(job, now)
   local pool = job.pool
   if now >= job.latest then pool = '' end
-  redis.call('ZADD', LINE .. pool .. '|' .. job.class, 0, job.rank)
-  redis.call('SADD', LINES .. pool, job.class)
+  local name = pool .. '|' .. job.class
+  redis.call('ZADD', LINE .. name, 0, job.rank)
+  if not entered[name] then
+    redis.call('SADD', LINES .. pool, job.class)
+    entered[name] = true
+  end
   if pool ~= '' then redis.call('ZADD', PINNED, job.latest, job.id) end
-  if job.line ~= pool then redis.call('HSET', JOB .. job.id, 'line', pool) end
+  if (job.line or '') ~= pool then redis.call('HSET', JOB .. job.id, 'line', pool) end
   job.line = pool
 end
 
 local function leave_line(job)
-  local line = LINE .. job.line .. '|' .. job.class
-  redis.call('ZREM', line, job.rank)
-  if redis.call('EXISTS', line) == 0 then redis.call('SREM', LINES .. job.line, job.class) end
-  if job.line ~= '' then redis.call('ZREM', PINNED, job.id) end
+  local line = job.line or ''
+  redis.call('ZREM', LINE .. line .. '|' .. job.class, job.rank)
+  if line ~= '' then redis.call('ZREM', PINNED, job.id) end
 end
 
 -- Take a waiting job out of wherever it waits.
@@ -114,7 +118,7 @@ local function stop_waiting(job)
     redis.call('ZREM', WAITING, job.id)
     redis.call('ZREM', BACKOFF, job.id)
   end
-  redis.call('ZREM', DROPS, job.id)
+  if job.drop_at then redis.call('ZREM', DROPS, job.id) end
 end
 
 -- From pending or scheduled to ready. The caller has taken it out of WAITING.
@@ -146,7 +150,7 @@ local function release(job, at)
   announce(event, job, at)
 end
 
--- End a job for good, and settle its children: success releases those whose last parent it was, anything else cancels
+-- End a job for good, out of its lease or wherever it waited, and settle its children: success releases those whose last parent it was, anything else cancels
 -- them and theirs. Further arguments are fields to set. A waiting job must have stopped waiting before.
 local function end_job(job, state, event, at, real, detail, ...)
   enter(job, state, 'finished_at', at, 'ended_real', real, 'reason', '', 'reason_detail', '', ...)
@@ -157,8 +161,9 @@ local function end_job(job, state, event, at, real, detail, ...)
   while settled < #ended do -- a list, not recursion: a chain of jobs may be long
     settled = settled + 1
     local parent = ended[settled]
-    local children = CHILDREN .. parent.id
-    for _, id in ipairs(redis.call('LRANGE', children, 0, -1)) do
+    local children = redis.call('LRANGE', CHILDREN .. parent.id, 0, -1)
+    if #children > 0 then redis.call('DEL', CHILDREN .. parent.id) end
+    for _, id in ipairs(children) do
       local child = fetch(id)
       if child and child.state == 'pending' and child.parents > 0 then
         if parent.state == 'succeeded' then
@@ -176,7 +181,6 @@ local function end_job(job, state, event, at, real, detail, ...)
         end
       end
     end
-    redis.call('DEL', children)
   end
 end
 
