@@ -5,22 +5,16 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from carbonq import problems, yaml12
 from carbonq.domain.errors import InvalidInput, Problem
-from carbonq.domain.spec import JobSpec
+from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.written import AS_WRITTEN
 
-
-class JobFile(NamedTuple):
-    """A job file as read: the spec, its bytes as submitted, and the folder it lies in."""
-
-    spec: JobSpec
-    document: bytes
-    folder: str
+__all__ = ["JobFile", "dump", "load", "parse"]
 
 
 def load(path: str | Path) -> JobFile:
@@ -54,10 +48,10 @@ def dump(fields: Mapping[str, object]) -> bytes:
         text = json.dumps(fields, default=_plain, ensure_ascii=False, allow_nan=False, indent=2)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"not a job's fields: {error}", hint="use texts, numbers, lists and dicts") from None
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+    return re.sub(_UNSAFE, lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_UNSAFE = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]"
 """Characters that JSON allows in a string and YAML does not, or folds as line ends."""
 
 

@@ -3,7 +3,6 @@
 import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -66,6 +65,8 @@ def invalid(name: str, found: Iterable[Problem], what: str) -> InvalidInput:
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`did you mean `x`?` for the nearest known words, or nothing."""
+    from difflib import get_close_matches
+
     names = sorted(known)
     lowered = {name.lower(): name for name in reversed(names)}
     near = [lowered[match] for match in get_close_matches(word.lower()[:80], lowered, n=2, cutoff=cutoff)]

@@ -77,32 +77,33 @@ def resolve(word: str) -> bool | int | float | str | None:
     """What a plain word means in the core schema of YAML 1.2. Raises ValueError for a number out of all bounds."""
     if word in _CONSTANTS:
         return _CONSTANTS[word]
-    if match := _INT.fullmatch(word):
+    if match := re.fullmatch(_INT, word):
         if len(word) > MAX_DIGITS:
             raise ValueError(f"a number of {len(word)} digits is more than any setting needs")
         return int(match["octal"], 8) if match["octal"] else int(match["hex"], 16) if match["hex"] else int(word)
-    if _FLOAT.fullmatch(word):
+    if re.fullmatch(_FLOAT, word):
         number = float(word)
         if not math.isfinite(number) or len(word) > MAX_DIGITS:
             raise ValueError(f"{_short(word)} is more than a number can hold")
         return number
-    if _NOT_FINITE.fullmatch(word):
+    if re.fullmatch(_NOT_FINITE, word):
         raise ValueError(f"{word} is not a finite number")
     return word
 
 
+# Patterns are texts, which `re` compiles and keeps at their first use: every command imports this, few read a file.
 _CONSTANTS: dict[str, bool | None] = dict.fromkeys(("", "~", "null", "Null", "NULL"))
 _CONSTANTS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
-_INT = re.compile(r"[-+]?[0-9]+|0o(?P<octal>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_INT = r"[-+]?[0-9]+|0o(?P<octal>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_NOT_FINITE = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 
 
 # --- bytes to text
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_UNPASSABLE = re.compile("[\0\ud800-\udfff]")  # no program can be handed them; escapes in quotes may spell them
-_JSON_PAIR = re.compile(r"((?<!\\)(?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+_UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_UNPASSABLE = "[\0\ud800-\udfff]"  # no program can be handed them; escapes in quotes may spell them
+_JSON_PAIR = r"((?<!\\)(?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 
 
 def _decode(document: bytes, name: str) -> str:
@@ -113,10 +114,10 @@ def _decode(document: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         before = document[: error.start].decode("utf-8-sig", "replace")
         raise _fatal(name, _place_at(before, len(before)), "the file is not UTF-8 text", "save it as UTF-8") from None
-    if match := _UNPRINTABLE.search(text):
+    if match := re.search(_UNPRINTABLE, text):
         what = f"the character U+{ord(match[0]):04X} is not allowed in a text file"
         raise _fatal(name, _place_at(text, match.start()), what, "remove it")
-    return _JSON_PAIR.sub(_join_pair, text) if "\\ud" in text.lower() and _is_json(text) else text
+    return re.sub(_JSON_PAIR, _join_pair, text) if "\\ud" in text.lower() and _is_json(text) else text
 
 
 def _is_json(text: str) -> bool:
@@ -204,7 +205,7 @@ class _Reader:
 
     def _scalar(self, event: "ScalarEvent", path: Path, place: Place) -> Any:
         text: str = event.value
-        if _UNPASSABLE.search(text):
+        if re.search(_UNPASSABLE, text):
             self._complain(place, "a text with a NUL or half a character is not allowed", "remove it", unread=path)
             return None
         if event.style:  # quoted, or a block of lines; a plain word has None or "", by the parser
@@ -285,13 +286,13 @@ def _short(text: str) -> str:
 
 # --- the parser's words to a person's
 
-_NO_SPACE = re.compile(r"^(\s*(?:- )?)([A-Za-z_][\w.-]*):(?=[^\s/:])(.*)")
+_NO_SPACE = r"^(\s*(?:- )?)([A-Za-z_][\w.-]*):(?=[^\s/:])(.*)"
 
 
 def missing_space(text: str) -> tuple[Place, str, str] | None:
     """The first line that looks like `key:value`, which YAML takes for one word."""
     for number, line in enumerate(text.split("\n"), 1):
-        if match := _NO_SPACE.match(line):
+        if match := re.match(_NO_SPACE, line):
             fixed = f"{match[2]}: {_short(match[3].strip())}"
             return Place(number, match.end(2) + 1), "a colon needs a space after it", f"write `{fixed}`"
     return None

@@ -6,9 +6,9 @@ Errors that validators raise read `what; how to mend it`.
 from datetime import datetime
 from enum import StrEnum
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationInfo, field_validator
 
 from carbonq.domain.job import Outcome, Requirement
 from carbonq.domain.value import StrictValue
@@ -52,7 +52,13 @@ def _or_a_number(schema: dict[str, Any]) -> None:
     schema["anyOf"].insert(0, {"type": "integer", "minimum": 1, "maximum": MAX_ARRAY})
 
 
-class Resources(StrictValue):
+class Section(StrictValue):
+    """A part of the job file. Its validator is built at its first use: most commands read no job file."""
+
+    model_config = StrictValue.model_config | ConfigDict(defer_build=True)
+
+
+class Resources(Section):
     gpus: Whole = Field(default=0, ge=0, le=64, description="whole GPUs")
     gpu_model: str | None = Field(default=None, min_length=1, description="a part of the model's name, such as `A100`")
     gpu_memory: Size | None = Field(default=None, description="memory that each GPU must have, such as `40GiB`")
@@ -65,7 +71,7 @@ class InterruptMode(StrEnum):
     SUSPEND = "suspend"
 
 
-class Interruptible(StrictValue):
+class Interruptible(Section):
     mode: InterruptMode = Field(
         description="`checkpoint`: the job saves and exits on a signal; `suspend`: it is stopped in place"
     )
@@ -76,10 +82,10 @@ class Interruptible(StrictValue):
     min_run: Duration = Field(default=1800.0, description="shortest run worth starting")
 
 
-class Workload(StrictValue):
+class Workload(Section):
     """What the job does, for predictions from past runs. Further numbers and texts are features of the prediction."""
 
-    model_config = StrictValue.model_config | {"extra": "allow"}
+    model_config = Section.model_config | {"extra": "allow"}
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]  # pydantic's own way to type them
 
     family: str = Field(
@@ -97,7 +103,7 @@ class CarbonPolicy(StrEnum):
     IMMEDIATE = "immediate"
 
 
-class Carbon(StrictValue):
+class Carbon(Section):
     zones: tuple[ZoneCode, ...] = Field(
         default=(), max_length=16, description="grid zones where the job may run; empty: any"
     )
@@ -108,7 +114,7 @@ class Carbon(StrictValue):
     max_delay: Duration | None = Field(default=None, description="latest planned start after submission")
 
 
-class EnergyHint(StrictValue):
+class EnergyHint(Section):
     power_w: Number | None = Field(
         default=None, gt=0, le=1e6, description="the whole job's average draw in watts, where it is known"
     )
@@ -119,7 +125,7 @@ class RetryOn(StrEnum):
     TIMEOUT = "timeout"
 
 
-class Retry(StrictValue):
+class Retry(Section):
     max_attempts: Whole = Field(
         default=1, ge=1, le=100, description="runs in all; attempts lost with their worker are not counted"
     )
@@ -135,10 +141,10 @@ class OnMiss(StrEnum):
     DROP = "drop"
 
 
-class Array(StrictValue):
+class Array(Section):
     """Many tasks of one spec. Either `size`, or `values`: every combination of the lists becomes one task."""
 
-    model_config = StrictValue.model_config | {"json_schema_extra": exactly_one("size", "values", minProperties=1)}
+    model_config = Section.model_config | {"json_schema_extra": exactly_one("size", "values", minProperties=1)}
 
     size: Whole | None = Field(
         default=None, ge=1, le=MAX_ARRAY, description="number of tasks; each sees CARBONQ_TASK_INDEX from 0"
@@ -170,10 +176,10 @@ class Array(StrictValue):
         return env
 
 
-class JobSpec(StrictValue):
+class JobSpec(Section):
     """One job file. Only `name`, `deadline` and one of `run` and `script` are required."""
 
-    model_config = StrictValue.model_config | {"json_schema_extra": exactly_one("run", "script")}
+    model_config = Section.model_config | {"json_schema_extra": exactly_one("run", "script")}
 
     version: Literal[1] = Field(default=1, description="of this format")
     name: Name = Field(description="what it is called: letters, digits, dot, dash and underscore", examples=["train"])
@@ -196,7 +202,7 @@ class JobSpec(StrictValue):
     secrets: tuple[EnvName, ...] = Field(
         default=(), description="environment variables that the worker fills from its own store"
     )
-    resources: Resources = Field(default=Resources(), description="what one task holds while it runs")
+    resources: Resources = Field(default_factory=Resources, description="what one task holds while it runs")
     duration: Duration | None = Field(
         default=None, description="how long it runs; default: predicted from past runs, else an assumption"
     )
@@ -209,9 +215,9 @@ class JobSpec(StrictValue):
         default=None, description="whether and how it may be paused; default: never"
     )
     workload: Workload | None = Field(default=None, description="what it does, for predictions from past runs")
-    carbon: Carbon = Field(default=Carbon(), description="where and how it waits for clean power")
-    energy: EnergyHint = Field(default=EnergyHint(), description="what is known of its power")
-    retry: Retry = Field(default=Retry(), description="whether it is tried again")
+    carbon: Carbon = Field(default_factory=Carbon, description="where and how it waits for clean power")
+    energy: EnergyHint = Field(default_factory=EnergyHint, description="what is known of its power")
+    retry: Retry = Field(default_factory=Retry, description="whether it is tried again")
     array: Array | None = Field(
         default=None,
         description="many tasks: a number, or lists of environment values",
@@ -269,6 +275,14 @@ class JobSpec(StrictValue):
     @property
     def tasks(self) -> int:
         return self.array.count if self.array else 1
+
+
+class JobFile(NamedTuple):
+    """A job file as read: the spec, its bytes as submitted, and the folder it lies in."""
+
+    spec: JobSpec
+    document: bytes
+    folder: str
 
 
 def _env_text(value: Scalar) -> str:

@@ -10,9 +10,9 @@ _NOT_ZERO = "(?=.*[1-9])"
 DURATION_PATTERN = f"^{_NOT_ZERO}{_SPAN}$"
 SIZE_PATTERN = f"^{_NOT_ZERO}{_NUMBER} ?([kKMGTP]i?B?|B)$"
 
-_DURATION_PART = re.compile(rf"({_NUMBER})([wdhms])")
+_DURATION_PART = rf"({_NUMBER})([wdhms])"
 _UNIT_S = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_SIZE = re.compile(rf"(?P<number>{_NUMBER}) ?(?P<prefix>[kKMGTP]?)(?P<binary>i?)B?")
+_SIZE = rf"(?P<number>{_NUMBER}) ?(?:(?P<prefix>[kKMGTP])(?P<binary>i?)B?|B)"
 _POWERS = "kMGTP"
 MAX_DURATION_S = 366 * 86_400.0
 MAX_SIZE_B = 2**60
@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
         raise ValueError(f'"{text}" has no unit; write it like {text}h, {text}m or {text}s')
     if not text or not re.fullmatch(_SPAN, text):
         raise ValueError(f'"{text[:40]}" is no duration; write it like 2h30m, 45m, 90s or 1d12h')
-    seconds = sum(float(part[0]) * _UNIT_S[part[-1]] for part in _DURATION_PART.findall(text))
+    seconds = sum(float(part[0]) * _UNIT_S[part[-1]] for part in re.findall(_DURATION_PART, text))
     if not 0 < seconds <= MAX_DURATION_S:
         raise ValueError(f'"{text}" is out of range; give more than zero and at most 366d')
     return seconds
@@ -48,8 +48,8 @@ def parse_size(text: str) -> int:
     """Bytes in a size like `16GiB`, `512MB` or `80G`: decimal without the `i`, binary with it. Raises ValueError."""
     if re.fullmatch(_NUMBER, text):
         raise ValueError(f'"{text}" has no unit; write it like {text}GiB or {text}MB')
-    match = _SIZE.fullmatch(text)
-    if match is None or (match["binary"] and not match["prefix"]):
+    match = re.fullmatch(_SIZE, text)
+    if match is None:
         raise ValueError(f'"{text[:40]}" is no size; write it like 16GiB, 512MB or 80G')
     base = 1024 if match["binary"] else 1000
     exponent = _POWERS.index(match["prefix"].replace("K", "k")) + 1 if match["prefix"] else 0

@@ -61,15 +61,15 @@ Size = Annotated[
 
 # --- moments
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ZONELESS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?")
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONELESS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 
 
 def parse_moment(text: str) -> datetime:
     """An RFC 3339 time with its zone, in UTC; seconds may be left out. Raises ValueError."""
-    if _DATE.fullmatch(text):
+    if re.fullmatch(_DATE, text):
         raise ValueError(f'"{text}" is a day without a time and a zone; write {text}T18:00:00Z for 18:00 UTC')
-    if _ZONELESS.fullmatch(text):
+    if re.fullmatch(_ZONELESS, text):
         raise ValueError(f'"{text}" has no zone; write {text}Z for UTC or add an offset such as {text}+02:00')
     if not re.fullmatch(_MOMENT_PATTERN, text):
         raise ValueError(f'"{text[:40]}" is no time; write it like 2026-01-05T18:00:00Z')
@@ -84,7 +84,7 @@ def _read_moment(value: object, info: ValidationInfo) -> object:
     if isinstance(value, datetime) and not _as_written(info):
         return value
     if isinstance(value, str):
-        return parse_moment(value) if _DATE.match(value) else _read_span(value)
+        return parse_moment(value) if re.match(_DATE, value) else _read_span(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("needs a span or a time; write it like 18h or 2026-01-05T18:00:00Z")  # noqa: TRY004  # as above
     if _as_written(info) or not value > 0:
@@ -119,13 +119,12 @@ Moment = Annotated[
 
 def _fits(pattern: str, rule: str, mend: Callable[[str], str] = str) -> AfterValidator:
     """A check of a pattern whose error offers the mended text, where that fits, or else says the rule in words."""
-    compiled = re.compile(pattern)
 
     def check(text: str) -> str:
-        if compiled.fullmatch(text):
+        if re.fullmatch(pattern, text):
             return text
         better = mend(text)
-        hint = f"did you mean `{better}`?" if compiled.fullmatch(better) else rule
+        hint = f"did you mean `{better}`?" if re.fullmatch(pattern, better) else rule
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise ValueError(f'"{shown}" is not allowed; {hint}')
 

@@ -66,7 +66,8 @@ def test_a_size_is_read_in_bytes(text: str, size_b: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["16", "", "GiB", "1iB", "16gb", "16GiBs", "0B", "0.1B", "-1GB", "2000000PB", "1  GB", "9" * 400 + "B"]
+    "text",
+    ["16", "1 ", "", "GiB", "1iB", "16gb", "16GiBs", "0B", "0.1B", "-1GB", "2000000PB", "1  GB", "9" * 400 + "B"],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"; (write it like|give at least)"):
