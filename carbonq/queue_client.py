@@ -1,5 +1,7 @@
 """The client that goes straight to Redis: it plans a job at submit, so that a job's start is known and kept at once."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import os
@@ -7,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from carbonq.client import Explanation, JobFile, Submitted, ZoneInfo
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
@@ -20,9 +23,10 @@ from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobSpec
 from carbonq.domain.time import Clock, SlotGrid, iso
 from carbonq.domain.units import format_duration
-from carbonq.jobfile import parse
-from carbonq.scheduler import quoting
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
+
+if TYPE_CHECKING:
+    from carbonq.scheduler import quoting
 
 MOST_JOBS = 100_000
 """As many jobs as one look at the queue takes in."""
@@ -90,6 +94,8 @@ class QueueClient:
 
     def _again(self, file: JobFile, job_id: str, known: list[Job]) -> Submitted:
         """The same id once more: the queue checks that it is the same spec, and keeps what it has."""
+        from carbonq.scheduler import quoting
+
         sha256 = hashlib.sha256(file.document).hexdigest()
         same = [job.model_copy(update={"spec_sha256": sha256}) for job in known]
         self._queue.submit(same, {sha256: file.document})
@@ -99,6 +105,8 @@ class QueueClient:
         return Submitted(job_id, len(same), False, quoted.quote)
 
     def _quoted(self, file: JobFile, *, job_id: str, submitter: str) -> quoting.Quoted:
+        from carbonq.scheduler import quoting
+
         jobs = quoting.make_jobs(
             file.spec,
             self._profile(file.spec),
@@ -113,6 +121,8 @@ class QueueClient:
 
     def _profile(self, spec: JobSpec) -> PowerProfile:
         """Predicted from the past runs of the same project, where the job does not say both figures itself."""
+        from carbonq.jobfile import parse
+
         if spec.duration is None or spec.energy.power_w is None:
             query = JobQuery(states=frozenset({JobState.SUCCEEDED}), project=spec.project, limit=PAST_RUNS)
             specs: dict[str, JobSpec] = {}
@@ -172,6 +182,8 @@ class QueueClient:
         return self.tasks(begins[0].id if len(begins) == 1 else names[0])
 
     def spec(self, job_id: str) -> JobSpec:
+        from carbonq.jobfile import parse
+
         job = self.tasks(job_id)[0]
         return parse(self._queue.spec(job.id), job.name)
 
@@ -182,6 +194,8 @@ class QueueClient:
         return self._ledger.get(self.job(job_id).id)
 
     def explain(self, job_id: str) -> Explanation:
+        from carbonq.scheduler import quoting
+
         job = self.job(job_id)
         if job.state not in WAITING:
             return Explanation(job, None, _account_of(job))
