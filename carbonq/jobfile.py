@@ -13,6 +13,7 @@ from carbonq import problems, yaml12
 from carbonq.domain.errors import InvalidInput, Problem
 from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.written import AS_WRITTEN
+from carbonq.syntax import missing_space
 
 __all__ = ["JobFile", "dump", "load", "parse"]
 
@@ -93,7 +94,7 @@ def _env_as_written(read: yaml12.Document) -> dict[str, Any]:
 def _not_fields(read: yaml12.Document) -> Problem:
     if read.data is None:
         return Problem(read.name, 1, 1, "the file is empty", "a job needs `name`, `run` and `deadline`")
-    if isinstance(read.data, str) and (found := yaml12.missing_space(read.data)):
+    if isinstance(read.data, str) and (found := missing_space(read.data)):
         _, what, hint = found
         return Problem(read.name, *read.values[()], what, hint)
     what = f"needs fields, as `key: value`, got {problems.show(read.data)}"

@@ -131,7 +131,11 @@ def _locate(path: Path, errors: list[dict[str, Any]], model: type[BaseModel]) ->
         return Located(path, False, f"`{name}` is missing", hint, names_itself=True)
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1])
-        hint = did_you_mean(str(path[-1]), known) or f"known here: {', '.join(sorted(known))}"
+        hint = (
+            _home(model, str(path[-1]))
+            or did_you_mean(str(path[-1]), known)
+            or f"known here: {', '.join(sorted(known))}"
+        )
         return Located(path, True, f"unknown field `{name}`", hint, names_itself=True)
     on_key = bool(first["loc"]) and first["loc"][-1] == "[key]"
     if kind == "value_error":
@@ -234,6 +238,14 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
         return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
     return None
+
+
+def _home(model: type[BaseModel], key: str) -> str:
+    """Where a field of that name belongs, if there is one elsewhere: `gpus` under `resources`."""
+    if key in _by_key(model):
+        return f"`{key}` belongs to the top level"
+    sections = [name for name in _by_key(model) if key in fields_at(model, (name,))]
+    return f"`{key}` belongs under `{sections[0]}`" if sections else ""
 
 
 def _example(model: type[BaseModel], path: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carbonq.domain.errors import InvalidInput, NotFound, Problem
+from carbonq.syntax import Place, explain
 
 if TYPE_CHECKING:
     from yaml.events import Event, ScalarEvent
@@ -24,13 +25,6 @@ MAX_PROBLEMS = 100  # more help nobody, and finding words for each takes time
 
 Path = tuple[str | int, ...]
 """The way to a value: the keys and list positions from the top."""
-
-
-class Place(NamedTuple):
-    """A place in a file, counted from 1."""
-
-    line: int
-    column: int
 
 
 TOP = Place(1, 1)
@@ -166,7 +160,7 @@ class _Reader:
         try:
             data = self._document()
         except yaml.MarkedYAMLError as error:
-            raise self._give_up(*_explain(text, error)) from None
+            raise self._give_up(*explain(text, error)) from None
         return Document(
             self.name, data, self.values, self.keys, self.written, tuple(self.problems), frozenset(self.unread)
         )
@@ -282,62 +276,3 @@ def _tag(tag: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-# --- the parser's words to a person's
-
-_NO_SPACE = r"^(\s*(?:- )?)([A-Za-z_][\w.-]*):(?=[^\s/:])(.*)"
-
-
-def missing_space(text: str) -> tuple[Place, str, str] | None:
-    """The first line that looks like `key:value`, which YAML takes for one word."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if match := re.match(_NO_SPACE, line):
-            fixed = f"{match[2]}: {_short(match[3].strip())}"
-            return Place(number, match.end(2) + 1), "a colon needs a space after it", f"write `{fixed}`"
-    return None
-
-
-def _explain(text: str, error: "Any") -> tuple[Place, str, str]:
-    """Where the syntax is wrong, what is wrong with it and how to mend it. The parsers differ in their words: both are met."""
-    mark, opened = error.problem_mark or error.context_mark, error.context_mark
-    place = Place(mark.line + 1, mark.column + 1)
-    lines = text.split("\n")
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    problem, context = error.problem or "", error.context or ""
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        return Place(place.line, line.index("\t") + 1), "a tab cannot indent a line", "use spaces"
-    if "quoted scalar" in context and "end of stream" in problem:
-        return Place(opened.line + 1, opened.column + 1), "this quote is never closed", "close it where the text ends"
-    if "escape" in problem:
-        return place, "a backslash in double quotes begins an escape, and this is none", "use single quotes, or \\\\"
-    if "flow" in context:
-        bracket = lines[opened.line][opened.column :][:1] if opened.line < len(lines) else ""
-        where = f"the `{bracket}` of line {opened.line + 1}" if bracket in ("[", "{") else "a `[` or `{` above"
-        what = f"{where} is not closed here, or a comma is missing"
-        return place, what, "write it like [a, b] or {a: 1, b: 2}"
-    if found := missing_space(text):
-        return found
-    if "cannot start any token" in problem:
-        what = f"a text cannot begin with {line[mark.column : mark.column + 1]!r}"
-        return place, what, "put the text in quotes"
-    if "mapping values are not allowed" in problem:
-        return (
-            place,
-            "a second `: ` in one value, or a line that is indented too far",
-            "put the value in quotes, or align the line with the one above",
-        )
-    if "expected ':'" in problem:
-        place = Place(opened.line + 1, opened.column + 1)
-        return place, "this line is no field", "write it like `key: value`, with a space after the colon"
-    if "<block end>" in problem or "expected key" in problem or "entries are not allowed" in problem:
-        return (
-            place,
-            "this does not fit the lines above",
-            "indent fields of one level alike; put a text that begins with a quote wholly in quotes",
-        )
-    if "alias" in context or "anchor" in context:
-        return place, "`*` and `&` begin an alias or an anchor, which are not allowed", "put the text in quotes"
-    if "tag" in context:
-        return place, "`!` begins a tag, which is not allowed", "put the text in quotes"
-    return place, f"not valid YAML: {problem}", "see the example with `carbonq schema job`"

@@ -236,15 +236,24 @@ def test_a_deadline_needs_a_unit_or_a_zone(value: str, message: str) -> None:
         ),
         (
             "run: echo: hi\n",
-            (
-                "1:10: a second `: ` in one value, or a line that is indented too far; "
-                "put the value in quotes, or align the line with the one above"
-            ),
+            "1:10: a value with `: ` in it needs quotes; begin a new, indented line after `run:`, or quote the value if it is one text",
         ),
+        ('run: echo "it\'s": x\n', "1:17: a value with `: ` in it needs quotes; write `run: 'echo \"it''s\": x'`"),
+        ('run: "a" && "b"\n', '1:11: a text cannot go on after its closing quote; write `run: \'"a" && "b"\'`'),
+        (
+            "name: a\nrun: |\necho hi\nname: b\n",
+            "3:1: a text in lines begins above, and this line is not indented; indent its lines",
+        ),
+        (
+            "resources:\n gpus: 1\n   cpus: 2\n",
+            "3:8: this line is indented too far, or the line above is no field; indent fields of one level alike",
+        ),
+        ("run: !<\n", None),
+        ("run: *\n", "1:7: `*` and `&` begin an alias or an anchor, which are not allowed; put the text in quotes"),
         ("name: a\nfoo\n", "2:1: this line is no field; write it like `key: value`, with a space after the colon"),
         (
             "a:\n  b: 1\n c: 2\n",
-            "3:2: this does not fit the lines above; indent fields of one level alike; put a text that begins with a quote wholly in quotes",
+            "3:2: this does not fit the lines above; indent fields of one level alike",
         ),
         ("", "1:1: the file is empty; a job needs `name`, `run` and `deadline`"),
         ("# nothing\n", "1:1: the file is empty; a job needs `name`, `run` and `deadline`"),
@@ -323,6 +332,8 @@ def test_only_text_in_utf_8_is_read(document: bytes, message: str) -> None:
         ("env:", "4:5: env: needs fields, as `key: value`, got nothing; fill it, or remove the line"),
         ("interruptible: {grace: 1m}", "4:16: `interruptible.mode` is missing; add `mode: checkpoint`"),
         ("colour: red", None),
+        ("gpus: 2", "4:1: unknown field `gpus`; `gpus` belongs under `resources`"),
+        ("carbon: {deadline: 2h}", "4:10: unknown field `carbon.deadline`; `deadline` belongs to the top level"),
     ],
 )
 def test_mistakes_of_meaning_have_the_place_of_the_value(lines: str, message: str | None) -> None:
