@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# setuptools warns of every editable install that a folder may shadow the package: this layout is made for it (docs/adr/0002).
+INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet
 
 .PHONY: demo test lint type check format docs bench wheel clean
 
@@ -45,12 +47,12 @@ $(BIN)/python:
 	  echo "carbonq needs Python 3.11 or newer with venv ($(PYTHON) is `$(PYTHON) --version 2>&1`)."; \
 	  echo "On Debian or Ubuntu: apt-get install python3-venv; or name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(INSTALL) --upgrade "pip>=25.1"
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	$(INSTALL) --editable ".[demo]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[demo]" --group dev
+	$(INSTALL) --editable ".[demo]" --group dev
 	@touch $@ $(VENV)/.demo
