@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -160,11 +161,13 @@ class Rig:
             assert not thread.is_alive()
         self.agents.clear()
 
-    def spawn(self) -> "subprocess.Popen[bytes]":
-        """A worker in a process of its own."""
+    def spawn(self, **env: str) -> "subprocess.Popen[bytes]":
+        """A worker in a process of its own, with these environment variables besides ours."""
         settings = dataclasses.asdict(self.settings)
         order = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-        process = subprocess.Popen([sys.executable, __file__, self.url, str(self.folder), json.dumps(order)])
+        process = subprocess.Popen(
+            [sys.executable, __file__, self.url, str(self.folder), json.dumps(order)], env=os.environ | env
+        )
         self.processes.append(process)
         return process
 

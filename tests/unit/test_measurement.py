@@ -34,8 +34,13 @@ def record(**fields: Any) -> AttemptRecord:
 
 
 def ending(duration_s: float = 10.0, **fields: Any) -> Ending:
-    times = {"started_real_s": START.timestamp(), "started_s": 100.0, "ended_s": 100.0 + duration_s}
-    return Ending(**({"exit_code": 0} | times | fields))
+    times: dict[str, Any] = {
+        "started_real_s": START.timestamp(),
+        "started_s": 100.0,
+        "ended_s": 100.0 + duration_s,
+        "exit_code": 0,
+    }
+    return Ending(**(times | fields))
 
 
 def gpu(at_s: float, energy_j: float | None, device: str = "GPU-a") -> Sample:
