@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from carbonq.job import progress
 
-TREES = int(os.environ.get("TREES", "120"))
+TREES = int(os.environ.get("TREES", "80"))
 DEPTH = int(os.environ.get("DEPTH", "3"))
 FOLDS = int(os.environ.get("FOLDS", "5"))
 SEED = 3

@@ -12,7 +12,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from carbonq.job import progress
 
-EPOCHS = int(os.environ.get("EPOCHS", "30"))
+EPOCHS = int(os.environ.get("EPOCHS", "20"))
 HIDDEN = int(os.environ.get("HIDDEN", "128"))
 LEARNING_RATE = float(os.environ.get("LEARNING_RATE", "0.001"))
 SEED = 1

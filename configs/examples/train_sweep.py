@@ -11,7 +11,7 @@ from carbonq.job import progress
 
 C = float(os.environ.get("C", "1"))
 GAMMA = float(os.environ.get("GAMMA", "0.001"))
-FOLDS = int(os.environ.get("FOLDS", "20"))
+FOLDS = int(os.environ.get("FOLDS", "15"))
 SEED = 2
 
 
