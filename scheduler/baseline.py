@@ -53,11 +53,11 @@ def first_come(claims: Iterable[Claim], capacity: int) -> dict[str, datetime]:
         while ends and ends[0][0] <= now:
             free += heapq.heappop(ends)[1]
         while arrivals and arrivals[0].arrival <= now:
-            claim = arrivals.popleft()
-            if claim.units > capacity:
-                starts[claim.job_id] = claim.arrival
+            newcomer = arrivals.popleft()
+            if newcomer.units > capacity:
+                starts[newcomer.job_id] = newcomer.arrival
             else:
-                lines[claim.units].append(claim)
+                lines[newcomer.units].append(newcomer)
         while (claim := _next(lines, free)) is not None:
             lines[claim.units].popleft()
             starts[claim.job_id] = now
