@@ -28,7 +28,7 @@ def main() -> None:
     for epoch in range(1, EPOCHS + 1):
         model.partial_fit(train_x, train_y, classes=range(10))
         progress(epoch, EPOCHS)
-        if epoch % 10 == 0 or epoch == EPOCHS:
+        if epoch % 5 == 0 or epoch == EPOCHS:
             print(f"epoch {epoch}/{EPOCHS}: loss {model.loss_:.4f}", flush=True)
     print(f"accuracy on unseen digits: {model.score(test_x, test_y):.4f}")
 
