@@ -1,0 +1,205 @@
+"""The client over the in-memory adapters: what a user asks of the queue, and what comes back."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from carbonq import jobfile
+from carbonq.client import JobFile
+from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound
+from carbonq.domain.job import JobState, Measurement, Outcome
+from carbonq.domain.ports import JobQuery
+from carbonq.domain.time import floor_to
+from carbonq.forecasters.energy.predictor import RunHistoryPredictor
+from carbonq.queue_client import ClientSettings, QueueClient, cut, new_id
+from carbonq.scheduler.ledger import MemoryLedger
+from carbonq.scheduler.planner.first_come import FirstComePlanner
+from carbonq.scheduler.queue.board import MemoryBoard
+from carbonq.scheduler.queue.logtail import MemoryLogTail
+from carbonq.scheduler.queue.memory import MemoryQueue
+from carbonq.testing import MIDNIGHT, ManualClock, make_forecast, make_worker
+
+ZONE = "FR"
+
+
+class CleanAtNoon:
+    """A source that says 300 g/kWh all day, but 100 from 12:00 to 14:00."""
+
+    name = "noon"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def zones(self) -> Sequence[Zone]:
+        return (ZONE,)
+
+    def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        self.asked += 1
+        start = floor_to(now, 1800)
+        slots = -(-int((end - start).total_seconds()) // 1800)
+        values = [100.0 if 12 <= (start + timedelta(seconds=1800 * slot)).hour < 14 else 300.0 for slot in range(slots)]
+        return make_forecast(*values, start=start, zone=zone, source=self.name, fetched_at=now, issued_at=now)
+
+    def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+        return self.forecast(zone, start, end).series()
+
+
+class Desk:
+    """A client and the parts behind it."""
+
+    def __init__(self) -> None:
+        self.clock, self.board, self.log_tail, self.source = (
+            ManualClock(),
+            MemoryBoard(),
+            MemoryLogTail(),
+            CleanAtNoon(),
+        )
+        self.queue = MemoryQueue()
+        self.board.put_worker(make_worker(zone=ZONE), ttl_s=3600)
+        self.client = QueueClient(
+            ClientSettings(zone=ZONE, slot_s=1800, horizon_s=2 * 86_400, fresh_s=1800),
+            queue=self.queue,
+            board=self.board,
+            ledger=MemoryLedger(self.queue),
+            log_tail=self.log_tail,
+            clock=self.clock,
+            planner=FirstComePlanner(),
+            outlook=self.source,
+            catalogue=lambda: {ZONE: ("noon",)},
+            predictor=RunHistoryPredictor(),
+        )
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def file(**fields: object) -> JobFile:
+    document = jobfile.dump({"name": "train", "run": "true", "deadline": "20h", "duration": "2h"} | fields)
+    return JobFile(jobfile.parse(document), document, "/work")
+
+
+def test_a_job_is_planned_into_the_clean_hours_at_submit(desk: Desk) -> None:
+    submitted = desk.client.submit(file())
+    assert submitted.quote.planned_start == MIDNIGHT + timedelta(hours=12)
+    job = desk.client.job(submitted.job_id)
+    assert (job.state, job.planned_start) == (JobState.SCHEDULED, MIDNIGHT + timedelta(hours=12))
+    assert submitted.quote.emissions_planned_g == pytest.approx(submitted.quote.emissions_now_g / 3)
+
+
+def test_a_dry_run_keeps_nothing(desk: Desk) -> None:
+    desk.client.quote(file())
+    assert desk.client.jobs(JobQuery()) == []
+
+
+def test_submitting_again_with_the_same_id_changes_nothing(desk: Desk) -> None:
+    first = desk.client.submit(file(), job_id="mine")
+    desk.clock.advance(hours=1)
+    again = desk.client.submit(file(), job_id="mine")
+    assert (first.new, again.new) == (True, False)
+    assert [job.submitted_at for job in desk.client.jobs(JobQuery())] == [MIDNIGHT]
+
+
+def test_an_id_that_another_spec_has_is_refused(desk: Desk) -> None:
+    desk.client.submit(file(), job_id="mine")
+    with pytest.raises(JobConflict):
+        desk.client.submit(file(name="other"), job_id="mine")
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_with_the_earliest_finish(desk: Desk) -> None:
+    with pytest.raises(Infeasible) as refused:
+        desk.client.submit(file(duration="3h", deadline="1h"))
+    assert "earliest finish is 2026-01-05T03:00:00Z" in str(refused.value)
+    assert desk.client.jobs(JobQuery()) == []
+
+
+def test_a_unique_beginning_stands_for_an_id(desk: Desk) -> None:
+    job_id = desk.client.submit(file()).job_id
+    assert desk.client.job("tra").id == job_id
+    desk.client.submit(file())
+    with pytest.raises(InvalidInput, match="2 jobs begin with 'tra'"):
+        desk.client.job("tra")
+    with pytest.raises(JobNotFound):
+        desk.client.job("nobody")
+    with pytest.raises(JobNotFound):
+        desk.client.job("")
+
+
+def test_an_array_is_named_as_a_whole_and_task_by_task(desk: Desk) -> None:
+    array = desk.client.submit(file(array=12))
+    assert [task.array_index for task in desk.client.tasks(array.job_id)] == list(range(12))
+    assert desk.client.job(f"{array.job_id}.11").array_index == 11
+    with pytest.raises(InvalidInput, match="array of 12 tasks"):
+        desk.client.job(array.job_id)
+    assert {job.state for job in desk.client.cancel([array.job_id])} == {JobState.CANCELLED}
+
+
+def test_a_waiting_job_is_explained_with_what_it_would_emit_now_and_then(desk: Desk) -> None:
+    explained = desk.client.explain(desk.client.submit(file()).job_id)
+    assert explained.quote is not None
+    assert explained.quote.planned_start == MIDNIGHT + timedelta(hours=12)
+    assert explained.sentence
+
+
+def test_waiting_ends_with_the_job(desk: Desk) -> None:
+    job_id = desk.client.submit(file()).job_id
+    with pytest.raises(TimeoutError):
+        list(desk.client.wait([job_id], timeout_s=0.01))
+    desk.client.cancel([job_id])
+    assert [job.state for job in desk.client.wait([job_id], timeout_s=5)] == [JobState.CANCELLED]
+
+
+def test_run_now_makes_a_job_due(desk: Desk) -> None:
+    job_id = desk.client.submit(file()).job_id
+    desk.client.run_now([job_id])
+    assert [grant.job.id for grant in desk.queue.lease(make_worker(zone=ZONE), desk.clock.now())] == [job_id]
+
+
+def test_a_fresh_forecast_on_the_board_spares_the_source(desk: Desk) -> None:
+    desk.board.put_forecast(desk.source.forecast(ZONE, MIDNIGHT, MIDNIGHT + timedelta(days=2)))
+    asked = desk.source.asked
+    assert desk.client.forecast(None, 24).grid.slots == 48
+    assert desk.source.asked == asked
+    desk.clock.advance(hours=2)
+    desk.client.forecast(None, 24)
+    assert desk.source.asked == asked + 1
+
+
+def test_a_prediction_learns_from_past_runs_of_the_same_name(desk: Desk) -> None:
+    job_id = desk.client.submit(file(carbon={"policy": "immediate"})).job_id
+    (grant,) = desk.queue.lease(make_worker(zone=ZONE), desk.clock.now())
+    ended = desk.clock.advance(minutes=30)
+    ran = {"started_at": MIDNIGHT, "ended_at": ended, "real_started_at": MIDNIGHT, "real_ended_at": ended}
+    desk.queue.finish(
+        Measurement(
+            job_id=job_id, fence=grant.lease.fence, attempt=1, worker_id="worker-1", pool="default", zone=ZONE,
+            outcome=Outcome.SUCCEEDED, exit_code=0, **ran,
+        )
+    )  # fmt: skip
+    document = jobfile.dump({"name": "train", "run": "true", "deadline": "20h"})
+    quote = desk.client.quote(JobFile(jobfile.parse(document), document, "/work"))
+    assert quote.profile.duration_method == "past-runs"
+    assert quote.profile.duration_s.p50 == pytest.approx(1800)
+
+
+def test_logs_end_with_the_job(desk: Desk) -> None:
+    job_id = desk.client.submit(file()).job_id
+    desk.log_tail.append(job_id, 1, b"step 1\n")
+    assert b"".join(desk.client.logs(job_id)) == b"step 1\n"
+    desk.client.cancel([job_id])
+    assert b"".join(desk.client.logs(job_id, follow=True)) == b"step 1\n"
+
+
+def test_new_ids_are_the_name_and_random_bits() -> None:
+    ids = {new_id("train") for _ in range(100)}
+    assert len(ids) == 100
+    assert all(job_id.startswith("train-") for job_id in ids)
+
+
+def test_a_forecast_is_cut_to_whole_slots() -> None:
+    forecast = make_forecast(1.0, 2.0, 3.0, 4.0)
+    part = cut(forecast, MIDNIGHT + timedelta(minutes=40), MIDNIGHT + timedelta(minutes=70))
+    assert (part.grid.start, part.median_g_per_kwh) == (MIDNIGHT + timedelta(minutes=30), (2.0, 3.0))
