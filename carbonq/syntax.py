@@ -41,7 +41,7 @@ def explain(text: str, error: "MarkedYAMLError") -> Finding:
     opened = error.context_mark or mark
     assert mark is not None  # noqa: S101  # a scanner's or a parser's error has one of both
     assert opened is not None  # noqa: S101  # as above
-    line = lines[mark.line] if mark.line < len(lines) else ""
+    line = _line(lines, mark.line)
     place, start = Place(mark.line + 1, mark.column + 1), Place(opened.line + 1, opened.column + 1)
     problem, context = error.problem or "", error.context or ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
@@ -52,7 +52,7 @@ def explain(text: str, error: "MarkedYAMLError") -> Finding:
         what = "a backslash in double quotes begins an escape, and this is none"
         return Finding(place, what, "use single quotes, or \\\\")
     if "flow" in context:
-        bracket = lines[opened.line][opened.column :][:1] if opened.line < len(lines) else ""
+        bracket = _line(lines, opened.line)[opened.column :][:1]
         where = f"the `{bracket}` of line {start.line}" if bracket in ("[", "{") else "a `[` or `{` above"
         what = f"{where} is not closed here, or a comma is missing"
         return Finding(place, what, "write it like [a, b] or {a: 1, b: 2}")
@@ -64,7 +64,7 @@ def explain(text: str, error: "MarkedYAMLError") -> Finding:
     if "mapping values are not allowed" in problem:
         return _second_colon(line, place)
     if "expected ':'" in problem:
-        if re.search(r"[|>][-+]?\s*$", lines[start.line - 2]):
+        if re.search(r"[|>][-+]?\s*$", _line(lines, opened.line - 1)):
             return Finding(start, "a text in lines begins above, and this line is not indented", "indent its lines")
         return Finding(start, "this line is no field", "write it like `key: value`, with a space after the colon")
     if "<block end>" in problem or "expected key" in problem or "entries are not allowed" in problem:
@@ -75,6 +75,11 @@ def explain(text: str, error: "MarkedYAMLError") -> Finding:
     if "tag" in context:
         return Finding(place, "`!` begins a tag, which is not allowed", "put the text in quotes")
     return Finding(place, f"not valid YAML: {problem}", "compare with the example in the reference of the job file")
+
+
+def _line(lines: list[str], index: int) -> str:
+    """A line from 0, or nothing: the parsers also count Unicode's line ends, which editors do not."""
+    return lines[index] if 0 <= index < len(lines) else ""
 
 
 def _after_quote(line: str, place: Place) -> Finding | None:

@@ -78,6 +78,7 @@ def test_any_bytes_give_a_spec_or_problems(document: bytes) -> None:
 
 @given(st.lists(SNIPPETS, max_size=40).map("".join))
 @settings(max_examples=500)
+@example("a: b\u2028\u2028\u2028c\u2028\u2028")
 @example("name: a\nrun: b\ndeadline: 2h\nneeds: [\u2028\n]")
 def test_any_yaml_gives_a_spec_or_problems(text: str) -> None:
     result = outcome(text.encode("utf-8", "surrogatepass"))
