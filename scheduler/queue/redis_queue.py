@@ -82,7 +82,9 @@ class RedisQueue:
         return [Grant(job, specs[sha], _lease(job)) for job, sha in granted]
 
     def heartbeat(self, leases: Sequence[Lease], *, lease_s: float = 30.0) -> list[LeaseStatus]:
-        batches = [[_real_ms(lease_s), *map(_held, batch)] for batch in _batches(leases, HEARTBEAT_BATCH)]
+        batches: list[list[Argument]] = [
+            [_real_ms(lease_s), *map(_held, batch)] for batch in _batches(leases, HEARTBEAT_BATCH)
+        ]
         return [
             LeaseStatus(status.decode())
             for reply in self._store.run_many("heartbeat", batches)

@@ -85,7 +85,7 @@ def test_a_job_that_does_not_fit_does_not_block_those_behind_it(station: "Statio
     assert station.lease_one(cpus=64).job.id == "huge"
 
 
-A100 = {"gpus": 2, "cpus": 8, "gpu_model": "NVIDIA A100-SXM4-40GB", "gpu_memory_b": 40, "memory_b": 100}
+A100: dict[str, Any] = {"gpus": 2, "cpus": 8, "gpu_model": "NVIDIA A100-SXM4-40GB", "gpu_memory_b": 40, "memory_b": 100}
 
 
 @pytest.mark.parametrize(

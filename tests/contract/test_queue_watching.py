@@ -40,10 +40,12 @@ def test_events_are_read_on_from_a_cursor(station: "Station") -> None:
 
 
 def test_waiting_for_events_ends_with_the_first_one(station: "Station") -> None:
-    threading.Timer(0.05, lambda: station.submit("a")).start()
+    later = threading.Timer(0.05, lambda: station.submit("a"))
+    later.start()
     began = time.monotonic()
     assert [event.type for event in station.queue.events(block_s=10)] == ["submitted"]
     assert time.monotonic() - began < 5
+    later.join()
 
 
 def test_waiting_for_events_ends_with_its_time(station: "Station") -> None:
@@ -102,10 +104,12 @@ def test_whoever_waits_is_woken_by_what_makes_jobs_due_sooner(station: "Station"
 
 def test_a_waiter_is_woken_while_it_waits(station: "Station") -> None:
     cursor = station.queue.wait_for_change("", 10)
-    threading.Timer(0.05, lambda: station.submit("a")).start()
+    later = threading.Timer(0.05, lambda: station.submit("a"))
+    later.start()
     began = time.monotonic()
     assert station.queue.wait_for_change(cursor, 10) != cursor
     assert time.monotonic() - began < 5
+    later.join()
 
 
 def test_a_queue_that_is_there_answers_a_ping(station: "Station") -> None:
