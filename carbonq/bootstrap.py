@@ -270,7 +270,7 @@ def run_up(settings: Settings, *, on_ready: Callable[..., None]) -> None:
 
     private = server(settings) if settings.redis_url is None else None
     where = private.start() if private is not None else url(settings)
-    env = dict(os.environ) | {f"CARBONQ_{key}": value for key, value in _handed_down(settings).items()}
+    env = dict(os.environ) | _handed_down(settings)
     program = [sys.executable, "-m", "carbonq"]
     commands = {"scheduler": [*program, "scheduler"], "worker": [*program, "worker"]}
     services = Supervisor(commands, env, settings.data_dir / "logs", _tell)
@@ -319,14 +319,18 @@ def _let_jobs_end(services: Supervisor, stop: _StopRequests) -> None:
 
 
 def _handed_down(settings: Settings) -> dict[str, str]:
-    """The settings that flags may have changed: what a child process has to be told."""
+    """What the services have to be told: the settings that flags may have changed, and the programs beside carbonq's own.
+
+    On one machine people mean by `python` the one that carbonq lives with, activated or not.
+    """
     told = {
-        "NAMESPACE": settings.namespace,
-        "ZONE": settings.zone,
-        "DATA_DIR": str(settings.data_dir),
-        "RUNTIME_DIR": str(settings.runtime_dir),
+        "CARBONQ_NAMESPACE": settings.namespace,
+        "CARBONQ_ZONE": settings.zone,
+        "CARBONQ_DATA_DIR": str(settings.data_dir),
+        "CARBONQ_RUNTIME_DIR": str(settings.runtime_dir),
+        "PATH": os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath))),  # noqa: PTH120  # a text among texts
     }
-    return told | ({"REDIS_URL": settings.redis_url} if settings.redis_url else {})
+    return told | ({"CARBONQ_REDIS_URL": settings.redis_url} if settings.redis_url else {})
 
 
 def _facts(settings: Settings, where: str, logs: Path) -> tuple[str, ...]:

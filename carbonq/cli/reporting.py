@@ -29,7 +29,9 @@ def report(
         str | None, typer.Option(metavar="WHEN", help="A span back from now such as 7d, or a date; default: all.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Up to then; as for --since.")] = None,
-    by: Annotated[str, typer.Option(metavar="KEY", help="Group by project, zone or a label.")] = "project",
+    by: Annotated[
+        str, typer.Option(metavar="KEY", help="Group by project, zone, job, month or label:KEY.")
+    ] = "project",
     form: Annotated[
         str | None, typer.Option("--format", "-f", metavar="FORMAT", help="table, json, csv or html.")
     ] = None,

@@ -29,7 +29,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site_packages = next((folder / "venv" / "lib").glob("python*/site-packages"))
     # A path file of its own is searched after the wheel; the editable install's is not followed from here.
     (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = [sys.executable, "-m", "pip", "--python", str(folder / "venv" / "bin" / "python"), "install", "--quiet", "--no-deps"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(folder / "venv" / "bin" / "python"),
+        "install",
+        "--quiet",
+        "--no-deps",
+    ]
     done = subprocess.run([*install, str(next(folder.glob("*.whl")))], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "venv" / "bin"
@@ -57,19 +66,47 @@ class Machine:
             "NO_COLOR": "1",
         }
 
-    def run(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [self.bin / "carbonq", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, text=True, timeout=90, **options)
+    def run(self, *arguments: str, check: bool = True, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        command = [str(self.bin / "carbonq"), *arguments]
+        done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, text=True, timeout=timeout)
         assert not check or done.returncode == 0, f"carbonq {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json").stdout)
 
+    def json_or_none(self, *arguments: str) -> Any:
+        """None where the command fails."""
+        done = self.run(*arguments, "--json", check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def pids(self, service: str) -> list[int]:
+        """The processes `carbonq <service>` of this machine."""
+        return [pid for pid, command in self._own_processes() if command[-2:] == ["carbonq", service]]
+
+    def left_running(self) -> list[list[str]]:
+        """Command lines of this machine's processes that are not ours to wait for."""
+        ours = {process.pid for process in self.processes}
+        return [command for pid, command in self._own_processes() if pid not in ours]
+
+    def _own_processes(self) -> Iterator[tuple[int, list[str]]]:
+        """Processes whose environment has this home."""
+        mark = f"HOME={self.home}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+                    if command:
+                        yield int(folder.name), command
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self.home / f"{arguments[0]}.log").open("ab")
         with log:
-            process = subprocess.Popen([self.bin / "carbonq", *arguments], env=self.env, cwd=self.home, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [self.bin / "carbonq", *arguments], env=self.env, cwd=self.home, stdout=log, stderr=log
+            )
         self.processes.append(process)
         return process
 

@@ -87,7 +87,7 @@ def test_a_job_is_planned_into_the_clean_hours_at_submit(desk: Desk) -> None:
     assert submitted.quote.planned_start == MIDNIGHT + timedelta(hours=12)
     job = desk.client.job(submitted.job_id)
     assert (job.state, job.planned_start) == (JobState.SCHEDULED, MIDNIGHT + timedelta(hours=12))
-    assert submitted.quote.emissions_planned_g == pytest.approx(submitted.quote.emissions_now_g / 3)
+    assert submitted.quote.emissions_now_g == pytest.approx(3 * (submitted.quote.emissions_planned_g or 0))
 
 
 def test_a_dry_run_keeps_nothing(desk: Desk) -> None:

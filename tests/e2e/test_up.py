@@ -1,0 +1,79 @@
+"""`carbonq up`: one command, one machine; and what Ctrl-C, kill -9 and a second one do."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import Machine
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def start_up(machine: Machine) -> subprocess.Popen[bytes]:
+    up = machine.start("up")
+    machine.until(lambda: machine.json_or_none("status") is not None and machine.json_or_none("doctor"), "up is up")
+    return up
+
+
+def submit(machine: Machine, run: str, name: str = "job") -> str:
+    text = f"name: {name}\nrun: {run}\ndeadline: 2h\nduration: 10m\ncarbon: {{policy: immediate}}\n"
+    Path(machine.home, "job.yaml").write_text(text)
+    return str(machine.json("submit", "job.yaml")["job_id"])
+
+
+def test_up_runs_a_job_and_leaves_nothing_behind(machine: Machine) -> None:
+    up = start_up(machine)
+    job_id = submit(machine, "echo hello")
+    machine.run("wait", job_id)
+    assert machine.run("logs", job_id).stdout == "hello\n"
+    up.send_signal(signal.SIGINT)
+    assert up.wait(30) == 0
+    assert machine.left_running() == []
+
+
+def test_ctrl_c_lets_a_running_job_end_and_keeps_a_waiting_one(machine: Machine) -> None:
+    up = start_up(machine)
+    running = submit(machine, "touch begun; sleep 3; touch ended", "short")
+    machine.until((machine.home / "begun").exists, "the job begins")
+    up.send_signal(signal.SIGINT)
+    assert up.wait(60) == 0
+    assert (machine.home / "ended").exists()
+    up = start_up(machine)
+    assert machine.json("show", running)["job"]["state"] == "succeeded"
+
+
+def test_what_is_killed_with_up_goes_on_and_is_found_again(machine: Machine) -> None:
+    up = start_up(machine)
+    job_id = submit(machine, "echo begin >> runs; sleep 8; echo end >> runs")
+    machine.until((machine.home / "runs").exists, "the job begins")
+    up.kill()
+    up.wait()
+    start_up(machine)
+    machine.run("wait", job_id)
+    assert (machine.home / "runs").read_text() == "begin\nend\n"
+    assert machine.json("show", job_id)["job"]["attempts"] == 1
+
+
+def test_a_second_up_shares_the_server_and_says_why_its_worker_does_not_start(machine: Machine) -> None:
+    start_up(machine)
+    second = machine.start("up")
+    logs = machine.home / "share" / "carbonq" / "logs" / "worker.log"
+    machine.until(lambda: "another worker" in logs.read_text(), "the second worker is refused")
+    second.send_signal(signal.SIGINT)
+    assert second.wait(30) == 0
+    job_id = submit(machine, "echo still here")
+    machine.run("wait", job_id)
+    assert machine.run("logs", job_id).stdout == "still here\n"
+
+
+def test_a_scheduler_that_dies_under_up_is_started_again(machine: Machine) -> None:
+    start_up(machine)
+    before = machine.pids("scheduler")
+    os.kill(before[0], signal.SIGKILL)
+    machine.until(lambda: machine.pids("scheduler") not in ([], before), "the scheduler is back")
+    job_id = submit(machine, "echo on")
+    machine.run("wait", job_id)
+    machine.until(lambda: machine.json("show", job_id)["receipt"], "the receipt is booked")
