@@ -172,11 +172,11 @@ def test_a_prediction_learns_from_past_runs_of_the_same_name(desk: Desk) -> None
     job_id = desk.client.submit(file(carbon={"policy": "immediate"})).job_id
     (grant,) = desk.queue.lease(make_worker(zone=ZONE), desk.clock.now())
     ended = desk.clock.advance(minutes=30)
-    ran = {"started_at": MIDNIGHT, "ended_at": ended, "real_started_at": MIDNIGHT, "real_ended_at": ended}
     desk.queue.finish(
         Measurement(
             job_id=job_id, fence=grant.lease.fence, attempt=1, worker_id="worker-1", pool="default", zone=ZONE,
-            outcome=Outcome.SUCCEEDED, exit_code=0, **ran,
+            outcome=Outcome.SUCCEEDED, exit_code=0,
+            started_at=MIDNIGHT, ended_at=ended, real_started_at=MIDNIGHT, real_ended_at=ended,
         )
     )  # fmt: skip
     document = jobfile.dump({"name": "train", "run": "true", "deadline": "20h"})
