@@ -37,7 +37,8 @@ def _dry_run(here: session.Session, file: str) -> None:
     from carbonq.domain.errors import Infeasible
     from carbonq.reports.format import count
 
-    quote = here.client.quote(jobfiles.load(file))
+    read = jobfiles.load(file)  # before the queue is asked: a mistake in the file is told with or without a server
+    quote = here.client.quote(read)
     now = here.client.now()
     if here.json:
         write_json(quote)
