@@ -50,7 +50,7 @@ class FirstComePlanner:
             pressing |= delayed
             jobs = sorted(jobs, key=lambda job: job.id not in pressing)
         if pressing:
-            yield _place(windows, sorted(jobs, key=lambda job: job.deadline_slot), early=True)
+            yield _place(windows, sorted(windows.snapshot.jobs, key=lambda job: job.deadline_slot), early=True)
 
 
 class _Windows:
