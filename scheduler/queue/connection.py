@@ -1,10 +1,10 @@
 """One namespace on one server: sends commands, tells a person what is wrong, and refuses a server not fit for jobs."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ConstantBackoff
@@ -184,11 +184,8 @@ def _refuse_unfit(info: Mapping[str, str | int], where: str) -> None:
 
 def without_password(url: str) -> str:
     """The URL as it may be shown and logged."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    in_authority = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", in_authority)
 
 
 def _streams(found: Reply) -> Iterator[tuple[bytes, list[Reply]]]:
