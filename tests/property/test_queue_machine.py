@@ -6,7 +6,7 @@ out without waiting. Seeded mutants of the scripts prove that this test would no
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -34,6 +34,8 @@ POOLS = st.sampled_from([None, None, "solar", "wind"])
 NEEDS = st.sampled_from(
     [Requirement(), Requirement(), Requirement(cpus=2), Requirement(zones=("FR",)), Requirement(memory_b=4)]
 )
+
+OUTCOMES = st.sampled_from([Outcome.FAILED, *Outcome, Outcome.FAILED])
 
 
 class Machine(RuleBasedStateMachine):
@@ -146,26 +148,17 @@ class Machine(RuleBasedStateMachine):
     def heartbeat(self, lease: Lease) -> None:
         self.both(lambda queue: queue.heartbeat([lease], lease_s=10))
 
-    @rule(
-        lease=leases,
-        outcome=st.sampled_from([*Outcome, Outcome.FAILED, Outcome.FAILED]),
-        backoff_s=st.sampled_from([0.0, 5.0]),
-    )
+    @rule(outcome=OUTCOMES, backoff_s=st.sampled_from([0.0, 5.0]))
+    def run_one_to_its_end(self, outcome: Outcome, backoff_s: float) -> None:
+        for lease in self._lease(1, Capacity(cpus=9, memory_b=99), "solar", "FR"):
+            self._finish(lease, outcome, backoff_s)
+
+    @rule(lease=leases, outcome=OUTCOMES, backoff_s=st.sampled_from([0.0, 5.0]))
     def finish(self, lease: Lease, outcome: Outcome, backoff_s: float) -> None:
-        measurement = Measurement(
-            job_id=lease.job_id,
-            fence=lease.fence,
-            attempt=lease.attempt,
-            worker_id=lease.worker_id,
-            pool="solar",
-            zone="DE",
-            outcome=outcome,
-            started_at=self.grid,
-            ended_at=self.grid,
-            real_started_at=self.grid,
-            real_ended_at=self.grid,
-        )
-        self.both(lambda queue: queue.finish(measurement, backoff_s=backoff_s))
+        self._finish(lease, outcome, backoff_s)
+
+    def _finish(self, lease: Lease, outcome: Outcome, backoff_s: float) -> None:
+        self.both(lambda queue: queue.finish(_measured(lease, outcome, self.grid), backoff_s=backoff_s))
         self.both(lambda queue: queue.measurements(lease.job_id))
 
     @rule(lease=leases, ahead=st.integers(1, 3))
@@ -206,6 +199,22 @@ def _answer(ask: Callable[[JobQueue], Any], queue: JobQueue) -> Any:
         return ask(queue)
     except CarbonqError as error:
         return type(error)
+
+
+def _measured(lease: Lease, outcome: Outcome, at: datetime) -> Measurement:
+    return Measurement(
+        job_id=lease.job_id,
+        fence=lease.fence,
+        attempt=lease.attempt,
+        worker_id=lease.worker_id,
+        pool="solar",
+        zone="DE",
+        outcome=outcome,
+        started_at=at,
+        ended_at=at,
+        real_started_at=at,
+        real_ended_at=at,
+    )
 
 
 def _lives(queue: JobQueue) -> dict[str, list[Any]]:
