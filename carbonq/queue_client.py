@@ -261,12 +261,15 @@ class QueueClient:
     # --- the grid
 
     def forecast(self, zone: Zone | None, hours: float) -> Forecast:
-        """The scheduler's own where it is fresh and reaches far enough, else the sources'."""
+        """The scheduler's own while it is fresh, else the sources'.
+
+        The scheduler looks as far ahead as the settings say from when it asked: what is fresh may end that much sooner.
+        """
         zone, now = zone or self._settings.zone, self._clock.now()
         end = now + timedelta(hours=hours)
         kept = self._board.forecast(zone)
-        fresh = kept is not None and (now - kept.fetched_at).total_seconds() < self._settings.fresh_s
-        if kept is not None and fresh and kept.grid.end >= end:
+        age_s = (now - kept.fetched_at).total_seconds() if kept is not None else 0.0
+        if kept is not None and age_s < self._settings.fresh_s and kept.grid.end >= end - timedelta(seconds=age_s):
             return cut(kept, now, end)
         return self._outlook.forecast(zone, now, end)
 

@@ -162,6 +162,8 @@ def test_a_fresh_forecast_on_the_board_spares_the_source(desk: Desk) -> None:
     desk.board.put_forecast(desk.source.forecast(ZONE, MIDNIGHT, MIDNIGHT + timedelta(days=2)))
     asked = desk.source.asked
     assert desk.client.forecast(None, 24).grid.slots == 48
+    desk.clock.advance(minutes=20)
+    assert desk.client.forecast(None, 48).grid.slots == 96
     assert desk.source.asked == asked
     desk.clock.advance(hours=2)
     desk.client.forecast(None, 24)
