@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carbonq.config import load_settings
@@ -215,7 +216,11 @@ def _keepalive(settings: Settings, queue: RedisQueue) -> KeepaliveFor:
 
 
 def run_scheduler(settings: Settings) -> None:
-    """Plan, recover and account until a signal says stop. Starts the private server where no other is configured."""
+    """Plan, recover and account until a signal says stop.
+
+    Where no other server is configured, starts the private one, and again should it be killed.
+    """
+    from carbonq.scheduler.queue.server_watch import kept_up
     from carbonq.supervisor import end_with_parent
 
     _log_to_stderr()
@@ -225,7 +230,8 @@ def run_scheduler(settings: Settings) -> None:
     stop = _stop_on_signals()
     end_with_parent()
     try:
-        _serve(settings, stop)
+        with kept_up(private) if private is not None else nullcontext():
+            _serve(settings, stop)
     finally:
         if private is not None:
             private.stop()

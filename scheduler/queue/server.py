@@ -11,6 +11,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -105,10 +106,10 @@ class EmbeddedServer:
             raise QueueUnreachable(f"no server answers: {error}", where=str(self.socket)) from error
 
     def is_running(self) -> bool:
-        """Whether a server answers on the socket, ready or still loading its data."""
+        """Whether a server listens on the socket: ready, still loading its data, or too busy to answer."""
         try:
             self._ask("PING")
-        except BusyLoadingError:
+        except (BusyLoadingError, redis.TimeoutError):  # it is there, and busy
             return True
         except redis.RedisError:
             return False
@@ -157,27 +158,57 @@ class EmbeddedServer:
             yield
 
     def _launch(self) -> None:
+        self._end_unreachable()
         self.socket.unlink(missing_ok=True)  # left by a server that was killed: nobody answers on it
         arguments = [
             *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.data_folder), "--logfile", str(self.log), "--daemonize", "yes"),
+            *("--pidfile", str(self._pid_file)),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction"),
         ]
         alive, inherited = os.pipe()  # nobody's child after it daemonizes: the closing pipe tells of its end
-        with open(alive, "rb", buffering=0) as life:  # noqa: PTH123  # a descriptor
+        with open(alive, "rb", buffering=0) as life, self._life_lock() as held:  # noqa: PTH123  # a descriptor
             try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 subprocess.run(
                     [self._choose_binary(), *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    pass_fds=(inherited,),
+                    pass_fds=(inherited, held.fileno()),
                     umask=0o077,
                     check=False,  # the pipe tells
                 )
             finally:
                 os.close(inherited)
             self._await_ready(life)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.data_folder / "server.pid"
+
+    def _life_lock(self) -> IO[bytes]:
+        """The server inherits this lock and holds it as long as it lives, reachable or not."""
+        return (self.data_folder / "server.life").open("ab")
+
+    def _end_unreachable(self) -> None:
+        """End a server that lives on without its socket, as after a logout that cleared the runtime folder.
+
+        Two servers on one data folder would ruin it. Raises QueueUnreachable where it does not end.
+        """
+        give_up = time.monotonic() + STOP_TIMEOUT_S
+        with self._life_lock() as lock:
+            while not _is_free(lock):
+                if time.monotonic() > give_up:
+                    raise QueueUnreachable(
+                        "a server of this data folder runs, but its socket is gone, and it does not stop",
+                        where=str(self.socket),
+                        hint=f"end process {_pid_in(self._pid_file)}, then try again",
+                    )
+                if (pid := _pid_in(self._pid_file)) and _has_open(pid, lock.name):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)  # it writes all it has to the disk first
+                time.sleep(POLL_S)
 
     def _choose_binary(self) -> Path:
         """The binary that wrote this data, where it is still there: Redis 7.0 cannot read what Valkey 9 wrote."""
@@ -217,6 +248,29 @@ class EmbeddedServer:
     def _ask(self, *command: str) -> Any:
         with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5.0, retry=Retry(NoBackoff(), 0)) as client:
             return client.execute_command(*command)
+
+
+def _is_free(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
+
+
+def _pid_in(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _has_open(pid: int, path: str) -> bool:
+    """Whether the process is the one meant: a pid alone may be somebody else's by now."""
+    with suppress(OSError):
+        return any(os.path.samefile(fd, path) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.exists())  # noqa: PTH121  # of two texts
+    return False
 
 
 def _make_private(folder: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import redis
 
 from .conftest import Machine
 
@@ -77,3 +78,17 @@ def test_a_scheduler_that_dies_under_up_is_started_again(machine: Machine) -> No
     job_id = submit(machine, "echo on")
     machine.run("wait", job_id)
     machine.until(lambda: machine.json("show", job_id)["receipt"], "the receipt is booked")
+
+
+def test_a_server_killed_under_up_comes_back_and_the_running_job_is_reported(machine: Machine) -> None:
+    start_up(machine)
+    job_id = submit(machine, "echo begin >> runs; until [ -e go ]; do sleep 0.1; done; echo end >> runs")
+    machine.until((machine.home / "runs").exists, "the job begins")
+    with redis.Redis(unix_socket_path=str(next((machine.home / "run" / "carbonq").glob("*.sock")))) as client:
+        killed = int(client.info("server")["process_id"])
+    os.kill(killed, signal.SIGKILL)
+    machine.until(lambda: machine.json_or_none("show", job_id), "the queue answers again")
+    (machine.home / "go").touch()
+    machine.run("wait", job_id)
+    assert (machine.home / "runs").read_text() == "begin\nend\n"
+    assert machine.json("show", job_id)["job"]["attempts"] == 1

@@ -1,10 +1,12 @@
 """The private server: one per data folder, private, stubborn, and stopped by the last one out."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import redis
 from carbonq.domain.errors import QueueRefused, QueueUnreachable
 from carbonq.scheduler.queue import server as server_module
 from carbonq.scheduler.queue.server import SUN_PATH_MAX_B, EmbeddedServer, find_server, socket_for
+from carbonq.scheduler.queue.server_watch import kept_up
+from tests.conftest import KillableServer
 
 JOIN = """
 import os, signal, sys
@@ -156,3 +160,39 @@ def test_a_folder_that_others_may_write_to_is_refused(short_folder: Path) -> Non
 def test_the_socket_of_a_deep_data_folder_is_still_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("r" * 120)))
     assert len(str(socket_for(tmp_path / ("d" * 200)))) <= SUN_PATH_MAX_B
+
+
+def test_a_server_too_busy_to_answer_is_not_taken_for_dead(fresh_server: EmbeddedServer) -> None:
+    """A second server on the same files would ruin them."""
+    pid = fresh_server.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert fresh_server.is_running()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert fresh_server.pid == pid
+
+
+def test_a_server_whose_socket_was_removed_makes_room_for_one_that_can_be_reached(fresh_server: EmbeddedServer) -> None:
+    """A logout clears the runtime folder; two servers on one data folder would ruin it."""
+    _write(fresh_server, "kept")
+    before = fresh_server.pid
+    fresh_server.socket.unlink()
+    fresh_server.start()
+    assert _read(fresh_server) == "kept"
+    assert not Path(f"/proc/{before}/exe").exists()
+
+
+def test_a_server_that_is_killed_is_brought_back_while_it_is_kept_up(
+    fresh_server: KillableServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(fresh_server, "kept")
+    before = fresh_server.pid
+    with kept_up(fresh_server, every_s=0.05):
+        fresh_server.kill()
+        deadline = time.monotonic() + 20
+        while not fresh_server.is_running():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert fresh_server.pid != before
+    assert "runs again" in caplog.text
