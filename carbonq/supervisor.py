@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 PARENT_FD = "CARBONQ_PARENT_FD"
@@ -29,7 +29,6 @@ class Child:
     started_s: float = 0.0
     pause_s: float = FIRST_PAUSE_S
     restart_at_s: float = 0.0
-    restarts: int = field(default=0)
 
 
 class Supervisor:
@@ -62,7 +61,6 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 self._note_death(child)
             if child.process is None and time.monotonic() >= child.restart_at_s:
-                child.restarts += 1
                 self._start(child)
 
     def pids(self) -> dict[str, int]:

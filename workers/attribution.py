@@ -12,6 +12,9 @@ from typing import NamedTuple
 # at_s, cpu_s, node_busy_s, package_j, dram_j: the columns of an attempt's journal
 Point = Sequence[float | None]
 
+SHARE_UNCERTAINTY_REL = 0.2
+"""Of a job's share by CPU time, which takes every CPU second on the node for equally costly: our own estimate."""
+
 
 class Curve(NamedTuple):
     """Energy counted up to each moment; between moments it is taken as even, outside of them as constant."""
@@ -31,11 +34,6 @@ class Curve(NamedTuple):
 
     def between(self, start_s: float, end_s: float) -> float:
         return max(0.0, self.at(end_s) - self.at(start_s))
-
-    def widest_gap_s(self, start_s: float, end_s: float) -> float:
-        """The longest time without a reading that touches `[start_s, end_s]`."""
-        gaps = [later - earlier for earlier, later in pairwise(self.at_s) if later > start_s and earlier < end_s]
-        return max(gaps, default=0.0)
 
 
 def counted(readings: Iterable[tuple[float, float | None]]) -> Curve | None:

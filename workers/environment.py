@@ -34,17 +34,15 @@ def compose(
     attempt: int,
     folder: Path,
     worker_env: Mapping[str, str],
-    extra_env: Mapping[str, str],
     secrets: Mapping[str, str],
     gpu_uuids: Sequence[str],
 ) -> dict[str, str]:
-    """The job's whole environment: a few inherited names, the worker's settings, the spec's own, and CARBONQ_*.
+    """The job's whole environment: a few inherited names, the spec's own, its secrets, and CARBONQ_*.
 
     GPUs are named by UUID, so that a renumbering cannot hand out another one; without GPUs none is visible.
     """
     env = {"PATH": DEFAULT_PATH, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(spec.resources.cpus)}
     env |= {name: value for name, value in worker_env.items() if _is_inherited(name)}
-    env |= extra_env
     env |= {name: _text(value) for name, value in spec.env.items()}
     env |= secrets
     if spec.array is not None and job.array_index is not None:

@@ -99,7 +99,7 @@ def meter(record: AttemptRecord, points: Sequence[Point], samples: Sequence[Samp
     found = [_cpu(record, points, samples)]
     dram = attribution.counted((point[0] or 0.0, point[4]) for point in points)
     if dram is not None:
-        found.append(_shared(Component.DRAM, points, dram))
+        found.append(_shared(Component.DRAM, points, dram, rapl.METHOD, Provenance.MEASURED))
     return ([_gpus(record, samples)] if record.gpu_uuids else []) + found
 
 
@@ -112,27 +112,29 @@ def _gpus(record: AttemptRecord, samples: Sequence[Sample]) -> Metered:
     known = [curve for curve in curves if curve is not None]
     if len(known) < len(curves):
         return Metered(Component.GPU, None, mine[-1].method if mine else "none", Provenance.UNKNOWN, 0.0)
-    return Metered(Component.GPU, _sum(known), mine[-1].method, _provenance(mine[-1]), mine[-1].uncertainty_rel)
+    return Metered(
+        Component.GPU, _sum(known), mine[-1].method, Provenance(mine[-1].provenance), mine[-1].uncertainty_rel
+    )
 
 
 def _cpu(record: AttemptRecord, points: Sequence[Point], samples: Sequence[Sample]) -> Metered:
     package = attribution.counted((point[0] or 0.0, point[3]) for point in points)
     if package is not None:
-        return _shared(Component.CPU, points, package)
+        return _shared(Component.CPU, points, package, rapl.METHOD, Provenance.MEASURED)
     mine = [sample for sample in samples if sample.component == Component.CPU]
     node = attribution.counted((sample.at_s, sample.energy_j) for sample in mine)
     if node is not None:
-        curve = attribution.shared_by_cpu_time(points, node)
-        return Metered(Component.CPU, curve, f"{mine[-1].method}-cpu-share", _provenance(mine[-1]), 0.2)
+        return _shared(Component.CPU, points, node, mine[-1].method, Provenance(mine[-1].provenance))
     curve = attribution.modelled_by_cpu_time(
         points, record.requirement.cpus, cpu_model.IDLE_W_PER_CPU, cpu_model.BUSY_W_PER_CPU
     )
     return Metered(Component.CPU, curve, cpu_model.METHOD, Provenance.MODELLED, cpu_model.UNCERTAINTY_REL)
 
 
-def _shared(component: Component, points: Sequence[Point], node: Curve) -> Metered:
+def _shared(component: Component, points: Sequence[Point], node: Curve, method: str, provenance: Provenance) -> Metered:
+    """The job's share of what a meter counts for the whole node."""
     curve = attribution.shared_by_cpu_time(points, node)
-    return Metered(component, curve, "rapl-cpu-share", Provenance.MEASURED, rapl.SHARE_UNCERTAINTY_REL)
+    return Metered(component, curve, f"{method}-cpu-share", provenance, attribution.SHARE_UNCERTAINTY_REL)
 
 
 def _reading(item: Metered, start_s: float, end_s: float) -> EnergyReading:
@@ -182,10 +184,6 @@ def _trace(
 def _sum(curves: Sequence[Curve]) -> Curve:
     moments = sorted({at_s for curve in curves for at_s in curve.at_s})
     return Curve(tuple(moments), tuple(sum(curve.at(at_s) for curve in curves) for at_s in moments))
-
-
-def _provenance(sample: Sample) -> Provenance:
-    return Provenance(sample.provenance)
 
 
 def _killed_by(signum: int) -> str:

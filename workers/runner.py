@@ -155,9 +155,7 @@ class Runner:
                 "points": JOURNAL_POINTS,
                 "powercap": command.powercap_dir,
             },
-            "keepalive": None
-            if keepalive is None
-            else dataclasses.asdict(keepalive) | {"replies": dict(keepalive.replies), "every_s": every_s},
+            "keepalive": None if keepalive is None else dataclasses.asdict(keepalive) | {"every_s": every_s},
         }
         shim, control = self._take_idle()
         # before the order: whoever finds this folder from now on knows whom to look for

@@ -1,7 +1,6 @@
 """What a worker may be told. Every field has a default that suits a single machine."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -38,14 +37,13 @@ class WorkerSettings:
     keep_attempts_s: float = 7 * 86_400.0  # how long a reported attempt's log stays on disk
     powercap_dir: Path = POWERCAP
     prewarmed_shims: int = 2
-    extra_env: Mapping[str, str] = field(default_factory=dict)  # handed to every job
 
 
 @dataclass(frozen=True)
 class Keepalive:
     """How an attempt's shim renews its lease by itself. The command is opaque: the queue's adapter makes it.
 
-    `replies` maps the reply's text to `held`, `stale` or `cancel`; any other reply counts as no answer.
+    The server answers it with `held`, `stale` or `cancel`; any other reply counts as no answer.
     """
 
     command: tuple[str, ...]
@@ -57,7 +55,6 @@ class Keepalive:
     password: str | None = None
     tls: bool = False
     tls_ca_file: str | None = None
-    replies: Mapping[str, str] = field(default_factory=lambda: {name: name for name in ("held", "stale", "cancel")})
 
 
 class KeepaliveFor(Protocol):

@@ -70,7 +70,6 @@ class Starter:
                 attempt=grant.lease.attempt,
                 folder=folder.path,
                 worker_env=self.worker_env,
-                extra_env=settings.extra_env,
                 secrets=environment.read_secrets(spec.secrets, settings.secrets_dir, self.worker_env),
                 gpu_uuids=known.gpu_uuids,
             ),

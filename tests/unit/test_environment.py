@@ -19,7 +19,7 @@ def spec(**fields: Any) -> JobSpec:
 
 
 def compose(given: JobSpec, worker_env: dict[str, str], **fields: Any) -> dict[str, str]:
-    defaults: dict[str, Any] = {"attempt": 2, "folder": Path("/a"), "extra_env": {}, "secrets": {}, "gpu_uuids": ()}
+    defaults: dict[str, Any] = {"attempt": 2, "folder": Path("/a"), "secrets": {}, "gpu_uuids": ()}
     return environment.compose(given, make_job(array_index=1), worker_env=worker_env, **(defaults | fields))
 
 

@@ -12,8 +12,6 @@ import pytest
 
 from carbonq.workers.shim.keeper import Keeper
 
-REPLIES = {"held": "held", "stale": "stale", "cancel": "cancel"}
-
 
 @contextmanager
 def speaking(path: Path, *replies: bytes) -> Iterator[list[bytes]]:
@@ -37,7 +35,7 @@ def speaking(path: Path, *replies: bytes) -> Iterator[list[bytes]]:
 
 
 def order(path: Path, **fields: Any) -> dict[str, Any]:
-    return {"unix_socket": str(path), "command": ["RENEW", "job-1", "7"], "replies": REPLIES, "every_s": 2.0} | fields
+    return {"unix_socket": str(path), "command": ["RENEW", "job-1", "7"], "every_s": 2.0} | fields
 
 
 def ask(path: Path, **fields: Any) -> str:
@@ -50,7 +48,7 @@ def ask(path: Path, **fields: Any) -> str:
         (b"+held\r\n", "held"),
         (b"$5\r\nstale\r\n", "stale"),
         (b"*1\r\n$6\r\ncancel\r\n", "cancel"),
-        (b":1\r\n", ""),
+        (b":1\r\n", "1"),
         (b"$-1\r\n", ""),
         (b"*0\r\n", ""),
     ],

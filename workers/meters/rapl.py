@@ -13,9 +13,6 @@ UNCERTAINTY_REL = 0.05
 """Of the counter itself: within a few per cent of external meters on Haswell and later (Khan et al., "RAPL in Action",
 ACM ToMPECS 3(2), 2018)."""
 
-SHARE_UNCERTAINTY_REL = 0.2
-"""Of a job's share by CPU time, which takes every CPU second on the node for equally costly: our own estimate."""
-
 
 class RaplMeter:
     """The packages' and their memory's energy. Reads nothing where the files are missing or may not be read."""

@@ -41,8 +41,7 @@ class Keeper(threading.Thread):
                 _call(stream, ["AUTH", *filter(None, [self.order.get("username")]), self.order["password"]])
             if self.order.get("database"):
                 _call(stream, ["SELECT", str(self.order["database"])])
-            reply = _call(stream, self.order["command"])
-        return str(self.order["replies"].get(reply, ""))
+            return _call(stream, self.order["command"])
 
     def _connect(self) -> socket.socket:
         timeout_s = min(5.0, self.order["every_s"])
