@@ -199,7 +199,7 @@ def _why_at_once(key: _Key, job: Job, foreseen: Collection[Pool], scene: Scene, 
     if key.needs and key.earliest >= min(key.latest_start, grid.end):
         return WaitReason.WAITS_FOR_PARENTS
     if key.due:
-        return job.reason if job.reason and job.reason not in _NO_ROOM else WaitReason.STARTS_NOW
+        return job.reason if job.reason and job.reason not in NO_ROOM else WaitReason.STARTS_NOW
     if key.earliest >= key.latest_start:
         by_choice = key.latest_start < latest_safe_start(job.deadline, job.profile, scene.margin)
         if by_choice:
@@ -212,7 +212,7 @@ def _why_at_once(key: _Key, job: Job, foreseen: Collection[Pool], scene: Scene, 
     return None
 
 
-_NO_ROOM = (WaitReason.NO_WORKER, WaitReason.NO_FREE_GPU, WaitReason.NO_FREE_CAPACITY)
+NO_ROOM = (WaitReason.NO_WORKER, WaitReason.NO_FREE_GPU, WaitReason.NO_FREE_CAPACITY)
 
 
 def slots_of(duration_s: float, grid: SlotGrid) -> int:

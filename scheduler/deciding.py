@@ -9,7 +9,7 @@ from carbonq.domain.job import Job, JobState, WaitReason
 from carbonq.domain.plan import Assignment, Plan, PlanSnapshot
 from carbonq.domain.ports import PlannedStart, Planner
 from carbonq.domain.time import to_ms
-from carbonq.scheduler.bundles import Scene, slots_of
+from carbonq.scheduler.bundles import NO_ROOM, Scene, slots_of
 from carbonq.scheduler.emissions import expected_g
 from carbonq.scheduler.reasons import sentence
 from carbonq.scheduler.snapshot import Draft, Placement, current_slot, frame, placements
@@ -154,8 +154,11 @@ def _held_assignment(draft: Draft, placement: Placement) -> Assignment:
 
 
 def _differs(job: Job, start: PlannedStart, now: datetime) -> bool:
-    """Whether the queue has to be told. What is due stands in its line already: it moves only if its pool is gone."""
+    """Whether the queue has to be told. What is due stands in its line already: it moves only if its pool is gone, and
+    says whether there is room for it."""
     if job.state is JobState.READY or (job.planned_start is not None and job.planned_start <= now):
-        return job.pool is not None and start.pool != job.pool
+        moves = job.pool is not None and start.pool != job.pool
+        tells = start.reason in NO_ROOM or job.reason in NO_ROOM
+        return moves or (tells and (start.reason, start.detail) != (job.reason, job.reason_detail))
     planned_ms = None if job.planned_start is None else to_ms(job.planned_start)
     return (planned_ms, job.pool, job.reason) != (to_ms(start.start), start.pool, start.reason)

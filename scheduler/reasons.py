@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from carbonq.domain.job import WaitReason
-from carbonq.domain.units import format_duration
 from carbonq.scheduler.bundles import Scene
 from carbonq.scheduler.emissions import expected_g
 from carbonq.scheduler.snapshot import Placement
@@ -28,7 +27,7 @@ def sentence(scene: Scene, placement: Placement) -> str:
         case WaitReason.NO_FORECAST:
             return "nothing is foreseen for the time it needs: it starts as soon as there is room"
         case WaitReason.NO_FREE_CAPACITY | WaitReason.NO_FREE_GPU:
-            return _taken(scene, placement)
+            return _taken(placement)
         case WaitReason.NO_WORKER if bundle.at_once:
             return "no known worker could run it: it starts as soon as one is there"
         case WaitReason.NO_WORKER:
@@ -50,11 +49,10 @@ def _cleaner(scene: Scene, placement: Placement) -> str:
     return f"{when(placement.start)}: {saved:.0%} less than {'now' if earliest <= scene.now else when(earliest)}"
 
 
-def _taken(scene: Scene, placement: Placement) -> str:
+def _taken(placement: Placement) -> str:
     if placement.slot is None:
         return "the machines that could run it are taken as far as the plan reaches"
-    wait_s = (placement.start - scene.now).total_seconds()
-    return f"the machines that could run it are taken: expected to start in {format_duration(wait_s)}"
+    return f"the machines that could run it are taken: expected to start {when(placement.start)}"
 
 
 def _saved_rel(scene: Scene, placement: Placement) -> float | None:

@@ -61,6 +61,10 @@ class _Record:
         return -self.job.priority, self.job.latest_start, self.submission
 
 
+_LASTING = frozenset({WaitReason.STARTS_NOW, WaitReason.NO_WORKER, WaitReason.NO_FREE_GPU, WaitReason.NO_FREE_CAPACITY})
+"""What a plan says of a job that is still true once the job is due."""
+
+
 class MemoryQueue:
     """`JobQueue` without a server. `real_now` tells real time in seconds since 1970. One thread at a time."""
 
@@ -134,15 +138,14 @@ class MemoryQueue:
             "planned_emissions_g": planned.emissions_g,
         }
         why = {"reason": planned.reason, "reason_detail": planned.detail}
-        own_reason = job.state is S.READY or record.parents
-        compared = place if own_reason else place | why
+        compared = place if record.parents else place | why
         if all(getattr(job, name) == value for name, value in compared.items()):
             return False
         if record.parents:
             self._change(record, **place)
         elif job.state is S.READY and (planned.start <= now or now >= job.latest_start):
-            self._change(record, **place)
-            self._changes += 1
+            self._changes += job.pool != planned.pool
+            self._change(record, **place, **why)
         else:
             event = "postponed" if job.state is S.READY else "planned"
             self._change(record, state=S.SCHEDULED, **place, **why)
@@ -158,7 +161,7 @@ class MemoryQueue:
         self._change(record, planned_start=now, planned_end=None, planned_emissions_g=None, pool=None, retry_at=None)
         if not record.parents:
             if record.state is not S.READY:
-                self._change(record, reason=WaitReason.STARTS_NOW)
+                self._change(record, reason=WaitReason.STARTS_NOW, reason_detail="")
                 self._become_ready(record, now)
             self._changes += 1
         return record.state
@@ -342,10 +345,11 @@ class MemoryQueue:
 
     def _become_ready(self, record: _Record, now: datetime) -> None:
         job = record.job
-        forced = now >= job.latest_start
-        starts_now = job.planned_start and job.reason is WaitReason.STARTS_NOW
-        reason = WaitReason.DEADLINE_FORCES_START if forced else WaitReason.STARTS_NOW if starts_now else None
-        self._change(record, state=S.READY, reason=reason, reason_detail="")
+        if job.planned_start and job.reason in _LASTING:
+            self._change(record, state=S.READY)
+        else:
+            reason = WaitReason.DEADLINE_FORCES_START if now >= job.latest_start else None
+            self._change(record, state=S.READY, reason=reason, reason_detail="")
         self._announce("due", record, now)
 
     def _end(self, record: _Record, state: JobState, at: datetime, detail: str = "", **fields: Any) -> None:

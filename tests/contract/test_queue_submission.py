@@ -194,6 +194,40 @@ def test_a_ready_job_can_be_put_off_to_a_cleaner_hour(station: "Station") -> Non
     assert station.lease_one().job.id == "a"
 
 
+def test_a_ready_job_says_what_the_plan_says_of_it_and_keeps_its_place_in_line(station: "Station") -> None:
+    station.submit("a", "b")
+    assert station.lease(cpus=0) == []
+    before = station.queue.events()
+    taken = _at("a", 0, reason=WaitReason.NO_FREE_CAPACITY, detail="all are taken")
+    assert station.queue.assign([taken], MIDNIGHT) == 1
+    job = station.job("a")
+    assert (job.state, job.reason, job.reason_detail) == ("ready", WaitReason.NO_FREE_CAPACITY, "all are taken")
+    assert station.queue.assign([taken], MIDNIGHT) == 0
+    assert station.queue.events() == before
+    grants = station.lease(2)
+    assert [(grant.job.id, grant.job.reason, grant.job.reason_detail) for grant in grants] == [
+        ("a", None, ""),
+        ("b", None, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "reason", [WaitReason.STARTS_NOW, WaitReason.NO_WORKER, WaitReason.NO_FREE_GPU, WaitReason.NO_FREE_CAPACITY]
+)
+def test_what_still_holds_of_a_job_that_is_due_is_kept(station: "Station", reason: WaitReason) -> None:
+    station.submit("a", latest_start=MIDNIGHT, reason=reason, reason_detail="in words")
+    assert station.lease(cpus=0) == []
+    job = station.job("a")
+    assert (job.state, job.reason, job.reason_detail) == ("ready", reason, "in words")
+
+
+def test_a_cleaner_slot_is_no_longer_ahead_once_a_job_is_due(station: "Station") -> None:
+    station.submit("a", reason=WaitReason.CLEANER_SLOT_AHEAD, reason_detail="in words")
+    assert station.lease(cpus=0) == []
+    job = station.job("a")
+    assert (job.state, job.reason, job.reason_detail) == ("ready", None, "")
+
+
 def test_a_job_past_its_latest_safe_start_is_not_put_off(station: "Station") -> None:
     station.submit("a", latest_start=MIDNIGHT)
     assert station.lease(cpus=0) == []

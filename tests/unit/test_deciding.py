@@ -15,6 +15,9 @@ from carbonq.testing import MIDNIGHT, make_forecast, make_job, make_worker
 DAY = (400.0, 400.0, 300.0, 300.0, 100.0, 100.0, 200.0, 200.0)
 
 
+FULL = Requirement(cpus=4)
+
+
 def at(hours: float) -> datetime:
     return MIDNIGHT + timedelta(hours=hours)
 
@@ -114,7 +117,7 @@ def test_a_place_that_is_no_longer_free_is_left() -> None:
         state=JobState.RUNNING,
         started_at=at(1.5),
         worker_id="worker-1",
-        requirement=Requirement(cpus=4),
+        requirement=FULL,
     )
     job = after(waiting(), decided(waiting()).changes[0])
 
@@ -136,6 +139,36 @@ def test_a_due_job_whose_pool_is_gone_may_run_anywhere() -> None:
     assert [(one.job_id, one.start, one.pool) for one in decided(ready, now=0.2).changes] == [
         ("ready", at(0), "default")
     ]
+
+
+READY: dict[str, Any] = {"state": JobState.READY, "planned_start": at(0), "pool": "default"}
+
+
+def test_a_ready_job_without_room_is_told_why_once_and_when_that_is_over() -> None:
+    busy = waiting("busy", state=JobState.RUNNING, started_at=at(0), worker_id="worker-1", requirement=FULL)
+
+    (told,) = decided(waiting(**READY), now=0.2, running=(busy,)).changes
+    knows = waiting(**READY, reason=told.reason, reason_detail=told.detail)
+
+    assert (told.start, told.reason, told.detail) == (
+        at(0),
+        WaitReason.NO_FREE_CAPACITY,
+        "the machines that could run it are taken: expected to start Mon 5 Jan 01:00 UTC",
+    )
+    assert decided(knows, now=0.3, running=(busy,)).changes == ()
+    assert [one.reason for one in decided(knows, now=0.3).changes] == [WaitReason.STARTS_NOW]
+
+
+@pytest.mark.parametrize("state", [JobState.READY, JobState.SCHEDULED])
+def test_a_due_job_that_no_worker_could_run_is_told_so(state: JobState) -> None:
+    due = waiting(**(READY | {"state": state, "pool": None}))
+
+    (told,) = decided(due, now=0.2, workers=()).changes
+
+    assert (told.reason, told.detail) == (
+        WaitReason.NO_WORKER,
+        "no known worker could run it: it starts as soon as one is there",
+    )
 
 
 def test_once_a_forecast_is_there_a_job_that_was_planned_without_is_planned_anew() -> None:

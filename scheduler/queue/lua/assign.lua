@@ -8,10 +8,10 @@ local changed, sooner = 0, false
 
 local FIELDS = {'planned', 'planned_end', 'pool', 'emissions_g', 'reason', 'reason_detail'}
 
--- Only a job that waits for its planned start shows the plan's reason; any other has a reason of its own.
+-- A job that waits for its parents has a reason of its own; any other shows the plan's.
 local function unchanged(job, a)
   local f = redis.call('HMGET', JOB .. job.id, unpack(FIELDS))
-  local compared = (job.state == 'ready' or job.parents > 0) and 4 or 6
+  local compared = job.parents > 0 and 4 or 6
   for i = 1, compared do
     if (f[i] or '') ~= ARGV[a + i] then return false end
   end
@@ -30,13 +30,20 @@ for a = 2, #ARGV, 7 do
       enter(job, state, unpack(plan))
       job.planned, job.pool = tonumber(ARGV[a + 1]), ARGV[a + 3]
     end
+    local function explain()
+      redis.call('HSET', JOB .. job.id, FIELDS[5], ARGV[a + 5], FIELDS[6], ARGV[a + 6])
+    end
     if job.parents > 0 then
       place('pending') -- it goes on waiting for its parents
     elseif job.state == 'ready' and (tonumber(ARGV[a + 1]) <= now or now >= job.latest) then
-      leave_line(job)
+      local moves = job.pool ~= ARGV[a + 3]
+      if moves then leave_line(job) end
       place('ready')
-      join_line(job, now)
-      sooner = true
+      explain()
+      if moves then
+        join_line(job, now)
+        sooner = true
+      end
     else
       local event = 'planned'
       if job.state == 'ready' then
@@ -44,7 +51,7 @@ for a = 2, #ARGV, 7 do
         event = 'postponed'
       end
       place('scheduled')
-      redis.call('HSET', JOB .. job.id, 'reason', ARGV[a + 5], 'reason_detail', ARGV[a + 6])
+      explain()
       if not redis.call('ZSCORE', BACKOFF, job.id) then await_due(job) end
       sooner = sooner or due_of(job) < before
       announce(event, job, now, ARGV[a + 5])

@@ -121,12 +121,16 @@ local function stop_waiting(job)
   if job.drop_at then redis.call('ZREM', DROPS, job.id) end
 end
 
+-- What a plan says of a job that is still true once the job is due.
+local LASTING = {StartsNow = true, NoWorker = true, NoFreeGpu = true, NoFreeCapacity = true}
+
 -- From pending or scheduled to ready. The caller has taken it out of WAITING.
 local function become_ready(job, now)
-  local reason = ''
-  if now >= job.latest then reason = 'DeadlineForcesStart'
-  elseif job.planned and redis.call('HGET', JOB .. job.id, 'reason') == 'StartsNow' then reason = 'StartsNow' end
-  enter(job, 'ready', 'reason', reason, 'reason_detail', '')
+  if job.planned and LASTING[redis.call('HGET', JOB .. job.id, 'reason')] then
+    enter(job, 'ready')
+  else
+    enter(job, 'ready', 'reason', now >= job.latest and 'DeadlineForcesStart' or '', 'reason_detail', '')
+  end
   join_line(job, now)
   announce('due', job, now)
 end

@@ -17,7 +17,7 @@ else
   redis.call('ZREM', WAITING, job.id)
   redis.call('ZREM', BACKOFF, job.id)
   job.planned, job.not_before, job.pool = now, nil, ''
-  redis.call('HSET', JOB .. job.id, 'reason', 'StartsNow')
+  redis.call('HSET', JOB .. job.id, 'reason', 'StartsNow', 'reason_detail', '')
   become_ready(job, now)
 end
 wake()
