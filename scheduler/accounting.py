@@ -29,14 +29,12 @@ def make_receipt(
     issued_at: datetime,
     revision: int = 1,
     default_zone: Zone = "",
-    fallback: Mapping[Zone, IntensitySeries] | None = None,
 ) -> Receipt:
     """One ended job's account, from every attempt's measurement.
 
-    `actual` is what the grids reported; where it has gaps the receipt stays provisional. `fallback` may fill them meanwhile:
-    such slots show their own origin, and the receipt stays provisional all the same.
+    `actual` is what the grids reported; where it has gaps the receipt stays provisional.
     """
-    account = _Account(job, tuple(sorted(measurements, key=lambda m: m.attempt)), actual, fallback or {})
+    account = _Account(job, tuple(sorted(measurements, key=lambda m: m.attempt)), actual)
     last = account.measurements[-1] if account.measurements else None
     zone = last.zone if last else (job.requirement.zones or (default_zone,))[0]
     slots = account.slots()
@@ -88,9 +86,8 @@ class _Account:
         job: Job,
         measurements: tuple[Measurement, ...],
         actual: Mapping[Zone, IntensitySeries],
-        fallback: Mapping[Zone, IntensitySeries],
     ) -> None:
-        self.job, self.measurements, self.actual, self.fallback = job, measurements, actual, fallback
+        self.job, self.measurements, self.actual = job, measurements, actual
 
     @property
     def useful(self) -> tuple[Measurement, ...]:
@@ -148,7 +145,7 @@ class _Account:
         return all(covers(self.actual.get(zone), start, end) for zone, start, end in spans)
 
     def _spread(self, zone: Zone, segments: Sequence[TraceSegment]) -> list[EmissionsSlot]:
-        return spread(segments, self.actual.get(zone), self.fallback.get(zone))
+        return spread(segments, self.actual.get(zone))
 
 
 def _deadline_met(job: Job) -> bool | None:
@@ -188,8 +185,6 @@ def _notes(
     origins = _origins((*slots, *baseline))
     if Origin.MODELLED in origins:
         yield "part of the intensity is a typical profile, not a reading"
-    if Origin.FORECAST in origins:
-        yield "part of the intensity is a forecast, until the actual one is published"
     if Origin.REPLAYED in origins:
         yield "the intensity is replayed: a profile with a stated error stands for the actual one"
     if account.useful and not at.capacity_known:

@@ -18,14 +18,12 @@ INSTANT = timedelta(milliseconds=1)
 """The length given to what began and ended at the same moment."""
 
 
-def spread(
-    segments: Sequence[TraceSegment], actual: IntensitySeries | None, fallback: IntensitySeries | None = None
-) -> list[EmissionsSlot]:
+def spread(segments: Sequence[TraceSegment], actual: IntensitySeries | None) -> list[EmissionsSlot]:
     """One slot a reading (or gap) that the segments meet, with their energy in it; parts without energy included."""
     if not segments:
         return []
     start, end = min(s.start for s in segments), max(s.end for s in segments)
-    pieces = list(_pieces(start, end, actual, fallback))
+    pieces = list(_pieces(start, end, actual))
     starts = [piece.start for piece in pieces]
     energy_j = [0.0] * len(pieces)
     for segment in segments:
@@ -102,28 +100,20 @@ class _Piece(NamedTuple):
         )
 
 
-def _pieces(
-    start: datetime, end: datetime, actual: IntensitySeries | None, fallback: IntensitySeries | None
-) -> Iterator[_Piece]:
-    """`[start, end)` cut at the edges of the readings; gaps are filled from the fallback, else they have no reading."""
+def _pieces(start: datetime, end: datetime, actual: IntensitySeries | None) -> Iterator[_Piece]:
+    """`[start, end)` cut at the edges of the readings; a gap is a piece without one."""
     at = start
     for reading in actual.within(start, end) if actual else ():
         if reading.start > at:
-            yield from _gap(at, reading.start, fallback)
+            yield _Piece(at, reading.start, None)
         yield _Piece(max(at, reading.start), min(reading.end, end), reading)
         at = min(reading.end, end)
     if at < end:
-        yield from _gap(at, end, fallback)
-
-
-def _gap(start: datetime, end: datetime, fallback: IntensitySeries | None) -> Iterator[_Piece]:
-    if fallback is None:
-        yield _Piece(start, end, None)
-    else:
-        yield from _pieces(start, end, fallback, None)
+        yield _Piece(at, end, None)
 
 
 def back_to_back(measurements: Sequence[Measurement], start: datetime) -> tuple[list[TraceSegment], datetime]:
+    """The measurements' traces one after another from `start` on, and the moment at which the last one ends."""
     moved: list[TraceSegment] = []
     for measurement in measurements:
         shift = start - measurement.started_at

@@ -120,11 +120,11 @@ class Outlook:
             answer = self._modelled(zone, now, end)
         return Foreseen(self._extended(answer, grid), attempts.problems)
 
-    def observe(self, zone: Zone, start: datetime, end: datetime, *, or_modelled: bool = False) -> Observed:
+    def observe(self, zone: Zone, start: datetime, end: datetime) -> Observed:
         """Past readings within `[start, end)` of the one source that covers most of it.
 
-        A typical profile stands in only if no source is there that may yet publish the past, or if asked for with
-        `or_modelled`. A series without readings says that they are still to come.
+        A typical profile stands in only if no source is there that may yet publish the past. A series without readings
+        says that they are still to come.
         """
         attempts = _Attempts()
         measured: list[IntensitySeries] = []
@@ -140,7 +140,7 @@ class Outlook:
             if _covered_s(series, start, end) >= (end - start).total_seconds():
                 break
         best = max(measured, key=lambda series: _covered_s(series, start, end), default=None)
-        if (best is not None and best.readings) or ((measured or attempts.any_failed) and not or_modelled):
+        if measured or attempts.any_failed:
             return Observed(best or IntensitySeries(zone=zone, source=self.name), attempts.problems)
         return Observed(stand_in or self._modelled_past(zone, start, end), attempts.problems)
 

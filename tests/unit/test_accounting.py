@@ -130,16 +130,6 @@ def test_without_the_actual_intensity_a_receipt_is_provisional_and_its_grams_unk
     assert "the actual intensity of part of the time has not been published yet" in found.notes
 
 
-def test_a_fallback_fills_the_gap_in_its_own_name_and_settles_nothing() -> None:
-    fallback = grid(400, 400, 400, 400, origin=Origin.FORECAST)
-
-    found = receipt(done(4), run(2, 4), actual=grid(500, 300, 100, None), fallback={"FR": fallback})
-
-    assert (found.status, found.emissions_g) == (ReceiptStatus.PROVISIONAL, 250.0)
-    assert [slot.origin for slot in found.slots] == [Origin.MEASURED, Origin.FORECAST]
-    assert found.intensity_origins == (Origin.MEASURED, Origin.FORECAST)
-
-
 def test_a_zone_that_nothing_is_known_of_leaves_grams_unknown() -> None:
     found = receipt(done(4), run(2, 4))
 

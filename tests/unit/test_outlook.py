@@ -240,12 +240,6 @@ def test_an_outage_does_not_turn_the_past_into_a_model_either() -> None:
     assert [problem.error for problem in observed.problems] == [DOWN]
 
 
-def test_a_modelled_past_is_given_where_it_is_asked_for_and_says_what_it_is() -> None:
-    outlook = Outlook([Flat(100, published=NOW - DAY)])
-    series = outlook.observe("FR", NOW - HOUR, NOW, or_modelled=True).series
-    assert {reading.origin for reading in series.readings} == {Origin.MODELLED}
-
-
 def test_where_nothing_can_ever_measure_the_past_is_modelled_at_once() -> None:
     series = Outlook([Flat(1, zone="DE"), TypicalSource()]).history("FR", NOW - HOUR, NOW)
     assert {reading.origin for reading in series.readings} == {Origin.MODELLED}
