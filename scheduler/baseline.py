@@ -22,12 +22,16 @@ class Claim(NamedTuple):
 
 def baseline_starts(jobs: Iterable[Job], pools: Sequence[Pool]) -> dict[str, BaselineStart]:
     """First come, first served in each pool, with its present capacity; jobs of unknown pools start at submission.
+    None later than the job did start: had it found room by then only because others waited, that is nobody's saving.
 
     Give all jobs of the time in question, waiting and running ones too: they would have held machines as well.
     """
     by_pool: dict[str, list[Job]] = defaultdict(list)
     starts: dict[str, BaselineStart] = {}
+    began: dict[str, datetime] = {}
     for job in jobs:
+        if job.started_at:
+            began[job.id] = job.started_at
         fitting = [pool for pool in pools if job.pool in (pool.label, None) and pool.fits(job.requirement)]
         pool = fitting[0] if fitting else None
         if pool:
@@ -36,7 +40,7 @@ def baseline_starts(jobs: Iterable[Job], pools: Sequence[Pool]) -> dict[str, Bas
             starts[job.id] = BaselineStart(arrival_of(job), capacity_known=False)
     for pool in pools:
         found = first_come(map(_claim, by_pool[pool.name]), pool.units)
-        starts |= {job_id: BaselineStart(start) for job_id, start in found.items()}
+        starts |= {job_id: BaselineStart(min(start, began.get(job_id, start))) for job_id, start in found.items()}
     return starts
 
 

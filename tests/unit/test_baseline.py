@@ -61,6 +61,14 @@ def test_a_job_that_ran_counts_as_long_as_it_ran_and_one_that_waits_as_predicted
     }
 
 
+def test_no_baseline_starts_later_than_the_job_did() -> None:
+    """The first would have held the machines at once; as it waits, the second found them free: neither cleaner nor dirtier."""
+    waits = job("waits", 0, profile=make_profile(duration_s=7200))
+    hurried = job("hurried", 0.1, state=JobState.SUCCEEDED, started_at=at(0.1), finished_at=at(0.2))
+
+    assert starts(waits, hurried)["hurried"] == BaselineStart(at(0.1))
+
+
 def test_not_before_is_an_arrival() -> None:
     assert starts(job("later", not_before=at(2)), job("sooner", 1)) == {
         "sooner": BaselineStart(at(1)),
