@@ -88,6 +88,7 @@ def test_any_yaml_gives_a_spec_or_problems(text: str) -> None:
 
 @given(st.lists(SNIPPETS | st.text(max_size=5), max_size=30).map("".join))
 @settings(max_examples=300)
+@example("\u2028\ufeff")
 def test_both_parsers_of_pyyaml_read_the_same(text: str) -> None:
     """Where libyaml is not at hand, the pure parser takes its place: what it accepts has the same content."""
     with pytest.MonkeyPatch.context() as patch:
