@@ -44,7 +44,7 @@ def submit(job: str | PathLike[str] | Mapping[str, Any], *, job_id: str | None =
     from pathlib import Path
 
     from carbonq import jobfile
-    from carbonq.client import JobFile
+    from carbonq.domain.spec import JobFile
 
     if isinstance(job, MappingType):
         document = jobfile.dump(dict(job))

@@ -10,8 +10,7 @@ from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import JobQuery
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
-from carbonq.domain.spec import JobFile as JobFile  # noqa: PLC0414  # one of this port's words
-from carbonq.domain.spec import JobSpec
+from carbonq.domain.spec import JobFile, JobSpec
 
 
 class Submitted(NamedTuple):

@@ -15,8 +15,6 @@ from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.written import AS_WRITTEN
 from carbonq.syntax import missing_space
 
-__all__ = ["JobFile", "dump", "load", "parse"]
-
 
 def load(path: str | Path) -> JobFile:
     """Read a job file. Raises NotFound where there is none, and InvalidInput with every problem found."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from carbonq.client import Explanation, JobFile, Submitted, ZoneInfo
+from carbonq.client import Explanation, Submitted, ZoneInfo
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.energy import PowerProfile
 from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound
@@ -20,7 +20,7 @@ from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import Board, EnergyPredictor, IntensitySource, JobQuery, JobQueue, Ledger, LogTail, Planner
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
-from carbonq.domain.spec import JobSpec
+from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.time import Clock, SlotGrid, iso
 from carbonq.domain.units import format_duration
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
@@ -77,9 +77,9 @@ class QueueClient:
         return self._quoted(file, job_id=new_id(file.spec.name), submitter="").quote
 
     def submit(self, file: JobFile, *, job_id: str | None = None, submitter: str = "") -> Submitted:
-        job_id = job_id or new_id(file.spec.name)
-        if known := self._known(job_id):
+        if job_id and (known := self._known(job_id)):
             return self._again(file, job_id, known)
+        job_id = job_id or new_id(file.spec.name)
         quoted = self._quoted(file, job_id=job_id, submitter=submitter)
         if not quoted.quote.feasible:
             raise _infeasible(quoted.quote)

@@ -28,10 +28,9 @@ def report(error: BaseException, *, json: bool, debug: bool) -> int:
         traceback.print_exception(error)
     known = _as_known(error)
     if json:
-        import sys as system
         from json import dumps
 
-        print(dumps(_as_json(known)), file=system.stderr)
+        print(dumps(_as_json(known)), file=sys.stderr)
     else:
         _print(known)
     return known.exit_code

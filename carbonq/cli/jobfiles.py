@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carbonq import jobfile, yaml12
 from carbonq.domain.errors import InvalidInput
-from carbonq.jobfile import JobFile
+from carbonq.domain.spec import JobFile
 
 
 def load(name: str) -> JobFile:

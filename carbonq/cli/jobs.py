@@ -12,9 +12,10 @@ from carbonq.cli import session
 from carbonq.cli.output import note, say, write_json, write_json_line
 
 if TYPE_CHECKING:
-    from carbonq.client import Client, JobFile, Submitted
+    from carbonq.client import Client, Submitted
     from carbonq.domain.errors import CarbonqError
     from carbonq.domain.job import Job
+    from carbonq.domain.spec import JobFile
 
 JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, or unique beginnings of ids.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="An id, or a unique beginning of one.")]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from carbonq.domain.carbon import IntensitySeries
     from carbonq.domain.receipt import Receipt
 
-FORMATS = ("table", "json", "csv", "html")
 ROLES = {"heading": "bold", "good": "green", "bad": "red", "muted": "dim"}
 
 
@@ -45,7 +44,7 @@ def report(
 
     Example: carbonq report --since 7d -o report.html
     """
-    from carbonq.reports import render
+    from carbonq.reports import plain, render
 
     here = session.of(ctx)
     chosen = _format(here, form, output)
@@ -61,7 +60,7 @@ def report(
         forecasts=(),
         issued_at=now,
         zone=_zone(now),
-        style=(lambda words, role: paint(words, ROLES.get(role, ""))) if _colours(output) else _plain,
+        style=(lambda words, role: paint(words, ROLES.get(role, ""))) if _colours(output) else plain,
     )
     _deliver(text, output)
     if not receipts:
@@ -70,10 +69,13 @@ def report(
 
 def _format(here: session.Session, form: str | None, output: str | None) -> str:
     """As asked for, else by the file's ending, else a table."""
+    from carbonq.reports import Format
+
+    formats = tuple(Format)
     ending = Path(output).suffix[1:].lower() if output else ""
-    chosen = form or ("json" if here.json else ending if ending in FORMATS else "table")
-    if chosen not in FORMATS:
-        raise typer.BadParameter(f"{chosen!r} is none of {', '.join(FORMATS)}", param_hint="--format")
+    chosen = form or ("json" if here.json else ending if ending in formats else "table")
+    if chosen not in formats:
+        raise typer.BadParameter(f"{chosen!r} is none of {', '.join(formats)}", param_hint="--format")
     if chosen == "html" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a page of HTML needs a file: add -o report.html", param_hint="--format")
     return chosen
@@ -120,10 +122,6 @@ def _zone(now: datetime) -> Any:
 
 def _colours(output: str | None) -> bool:
     return output is None and colourful(sys.stdout)
-
-
-def _plain(words: str, role: str) -> str:  # noqa: ARG001  # the signature of a style
-    return words
 
 
 def _deliver(text: str, output: str | None) -> None:

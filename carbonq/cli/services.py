@@ -79,7 +79,7 @@ def doctor(ctx: typer.Context) -> None:
         if not here.json:
             _say_check(check)
     if here.json:
-        write_json([{"name": c.name, "ok": c.ok, "what": c.what, "hint": c.hint} for c in checks])
+        write_json(checks)
     broken = [check for check in checks if check.ok is False]
     if broken:
         raise typer.Exit(1)

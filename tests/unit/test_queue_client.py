@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from carbonq import jobfile
-from carbonq.client import JobFile
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound
 from carbonq.domain.job import JobState, Measurement, Outcome
 from carbonq.domain.ports import JobQuery
+from carbonq.domain.spec import JobFile
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.energy.predictor import RunHistoryPredictor
 from carbonq.queue_client import ClientSettings, QueueClient, cut, new_id

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from carbonq.cli.main import app
-from carbonq.client import Explanation, JobFile, Submitted, ZoneInfo
+from carbonq.client import Explanation, Submitted, ZoneInfo
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin
 from carbonq.domain.errors import JobNotFound
 from carbonq.domain.job import TERMINAL, Event, Job, JobState, Measurement, WaitReason, WorkerInfo
@@ -20,7 +20,7 @@ from carbonq.domain.plan import Assignment, Plan, PlanSnapshot, PoolSnapshot
 from carbonq.domain.ports import JobQuery
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
-from carbonq.domain.spec import JobSpec
+from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.time import SlotGrid
 from carbonq.testing import MIDNIGHT, make_profile
 

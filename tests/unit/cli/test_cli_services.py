@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from carbonq.doctor import Check
 from carbonq.domain.errors import QueueRefused
 
 from .conftest import Cli
 
 
-def check(name: str, ok: bool | None, hint: str = "") -> SimpleNamespace:
-    return SimpleNamespace(name=name, ok=ok, what=f"{name} was looked at", hint=hint)
+def check(name: str, ok: bool | None, hint: str = "") -> Check:
+    return Check(name, ok, f"{name} was looked at", hint)
 
 
 def test_a_workers_flags_are_settings(cli: Cli) -> None:
