@@ -44,31 +44,35 @@ def rows(
     client: Client, states: frozenset[JobState] | None, project: str | None, *, limit: int, every: bool
 ) -> list[Row]:
     """Newest first: at most `limit` rows that wait or run, and as many that ended (`every`: all of them)."""
-    wanted = states or frozenset(JobState)
-    open_rows = _rows(client, wanted - TERMINAL, project, EVERYTHING if every else limit)
-    seen = {row.id for row in open_rows}
-    ended_rows = [
-        row for row in _rows(client, wanted & TERMINAL, project, EVERYTHING if every else limit) if row.id not in seen
-    ]
-    whole = [_completed(client, row, wanted) for row in (*open_rows, *ended_rows)]
+    wanted, most = states or frozenset(JobState), EVERYTHING if every else limit
+    opened, all_open = _newest(client, wanted - TERMINAL, project, most)
+    ended, all_ended = _newest(client, wanted & TERMINAL, project, most)
+    jobs = {job.id: job for job in (*opened, *ended)}  # one that ended in between counts as ended
+    together = {row.id: row for row in fold(jobs.values())}
+    names = dict.fromkeys(row.id for found in (opened, ended) for row in fold(found)[:most])
+    whole = [_in_order(together[name].tasks) for name in names]
+    if not (all_open and all_ended):
+        whole = [_completed(client, row, wanted) for row in whole]
     return sorted(whole, key=lambda row: row.first.submitted_at, reverse=True)
 
 
-def _rows(client: Client, states: frozenset[JobState], project: str | None, limit: int) -> list[Row]:
+def _newest(client: Client, states: frozenset[JobState], project: str | None, limit: int) -> tuple[list[Job], bool]:
+    """The newest jobs, at least `limit` rows of them where there are as many; and whether those are all."""
     found: list[Job] = []
     for page in _pages(client, JobQuery(states, project, limit=PAGE)) if states else ():
         found += page
         if len({job.array_id or job.id for job in found}) > limit:
-            break
-    return fold(found)[:limit]
+            return found, False
+    return found, True
 
 
 def _pages(client: Client, query: JobQuery) -> Iterator[list[Job]]:
+    """Each page four times the last: the queue reads on from the newest each time, and arrays are long."""
     while page := client.jobs(query):
         yield page
         if len(page) < query.limit:
             return
-        query = query._replace(offset=query.offset + query.limit)
+        query = query._replace(offset=query.offset + query.limit, limit=4 * query.limit)
 
 
 def _completed(client: Client, row: Row, states: frozenset[JobState]) -> Row:
@@ -76,13 +80,17 @@ def _completed(client: Client, row: Row, states: frozenset[JobState]) -> Row:
     array_id = row.first.array_id
     if array_id is None:
         return row
-    tasks = client.jobs(JobQuery(states, array_id=array_id, limit=EVERYTHING))
-    return Row(row.id, tuple(sorted(tasks or row.tasks, key=lambda job: job.array_index or 0)))
+    return _in_order(client.jobs(JobQuery(states, array_id=array_id, limit=EVERYTHING)) or row.tasks)
+
+
+def _in_order(tasks: Sequence[Job]) -> Row:
+    first, *_ = ordered = sorted(tasks, key=lambda job: job.array_index or 0)
+    return Row(first.array_id or first.id, tuple(ordered))
 
 
 def open_ids(client: Client) -> list[str]:
     """Ids of all that wait or run; an array by its own id."""
-    return [row.id for row in _rows(client, WAITING | ACTIVE, None, EVERYTHING)]
+    return [row.id for row in fold(client.jobs(JobQuery(WAITING | ACTIVE, limit=EVERYTHING)))]
 
 
 def emitted_g(client: Client, rows: Sequence[Row]) -> dict[str, float | None]:

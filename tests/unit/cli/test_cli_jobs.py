@@ -102,6 +102,18 @@ def test_an_array_larger_than_a_page_is_counted_whole(cli: Cli) -> None:
     assert "1,201 tasks: 1,201 scheduled" in cli("status", "--limit", "1").out
 
 
+def test_a_long_array_is_read_in_few_passes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue reads on from the newest job for every page: pages of one size would take time by the square."""
+    cli.holds(*(scheduled(f"big.{i}", array_id="big", array_index=i) for i in range(10_000)))
+    passed: list[int] = []
+    jobs = cli.client.jobs
+    monkeypatch.setattr(
+        cli.client, "jobs", lambda query: passed.append(min(query.offset + query.limit, 10_000)) or jobs(query)
+    )
+    assert "10,000 tasks" in cli("status").out
+    assert sum(passed) < 3 * 10_000
+
+
 def test_naming_an_array_unfolds_it(cli: Cli) -> None:
     cli.holds(*sweep())
     assert len(cli("status", "sweep").out.splitlines()) == 7
