@@ -81,7 +81,8 @@ def floor_to(moment: datetime, step_s: int) -> datetime:
 
 def to_ms(moment: datetime) -> int:
     """Milliseconds since 1970, rounded down: how times are kept in Redis."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def from_ms(milliseconds: float) -> datetime:

@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import redis
@@ -20,6 +21,7 @@ from carbonq.scheduler.queue.scripts import Argument, Reply, Scripts, packaged_s
 CONNECT_TIMEOUT_S = 3.0
 REPLY_TIMEOUT_S = 15.0
 BLOCK_S = 5.0  # the longest single blocking read: well below the reply's timeout
+WINDOW = 8  # runs of a script on their way: enough to keep both sides busy
 PIPELINE = 500  # commands in flight: bounds what either side holds
 
 StreamEntry = tuple[bytes, dict[bytes, bytes]]
@@ -85,12 +87,39 @@ class Store:
             except NoScriptError:
                 return self._send(*self.scripts.by_text(script, arguments, keys))
 
-    def run_many(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """One script with many sets of arguments; each run is atomic by itself."""
-        if not calls:
+    def run_many(self, script: str, calls: Iterable[Sequence[Argument]]) -> list[Reply]:
+        """One script with many sets of arguments; each run is atomic by itself. Later ones are made while the server is
+        at the earlier ones."""
+        rest = iter(calls)
+        first = next(rest, None)
+        if first is None:
             return []
-        first = self.run(script, *calls[0])  # from here on the server knows the script
-        return [first, *self.calls([self.scripts.by_hash(script, arguments) for arguments in calls[1:]])]
+        reply = self.run(script, *first)  # from here on the server knows the script
+        with self._explained():
+            return [reply, *self._streamed(self.scripts.by_hash(script, arguments) for arguments in rest)]
+
+    def _streamed(self, commands: Iterable[Sequence[Argument]]) -> Iterator[Reply]:
+        """Replies to commands of which a few are always on their way."""
+        second = next(commands := iter(commands), None)
+        if second is None:
+            return
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        outstanding = 0
+        try:
+            for command in chain([second], commands):
+                connection.send_command(*command)
+                outstanding += 1
+                if outstanding == WINDOW:
+                    yield connection.read_response()
+                    outstanding -= 1
+            for _ in range(outstanding):
+                yield connection.read_response()
+                outstanding -= 1
+        finally:
+            if outstanding:  # its replies would be taken for another call's
+                connection.disconnect()
+            pool.release(connection)
 
     def atomically(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """All or none of the commands (MULTI)."""

@@ -18,10 +18,10 @@ from carbonq.scheduler.queue.rules import MAX_LOST_ATTEMPTS, drop_time
 from carbonq.scheduler.queue.scripts import Argument, Reply
 from carbonq.scheduler.queue.wire import check_id, ms
 
-SUBMIT_BATCH = 200  # jobs a script: a few milliseconds in which the server does nothing else
-ASSIGN_BATCH = 500
-FINISH_BATCH = 100
-HEARTBEAT_BATCH = 1000
+SUBMIT_BATCH = 50  # jobs a script: two milliseconds in which the server does nothing else
+ASSIGN_BATCH = 100
+FINISH_BATCH = 50
+HEARTBEAT_BATCH = 500
 PROMOTE_BATCH = 1000  # jobs that one lease call makes ready, or as many as it asks for
 RECOVER_BATCH = 500
 READ_BATCH = 500
@@ -44,7 +44,7 @@ class RedisQueue:
     def submit(self, jobs: Sequence[Job], specs: Mapping[str, bytes]) -> list[bool]:
         for sha, document in specs.items():
             _check_spec(sha, document)
-        arguments = [_submission(batch, specs) for batch in _batches(jobs, SUBMIT_BATCH)]
+        arguments = (_submission(batch, specs) for batch in _batches(jobs, SUBMIT_BATCH))
         replies = self._store.run_many("submit", arguments)
         answers = [answer.decode() for reply in replies for answer in reply]
         for job, answer in zip(jobs, answers, strict=True):
@@ -52,7 +52,7 @@ class RedisQueue:
         return [answer == "new" for answer in answers]
 
     def assign(self, starts: Sequence[PlannedStart], now: datetime) -> int:
-        arguments = [[ms(now), *_flat(map(_place, batch))] for batch in _batches(starts, ASSIGN_BATCH)]
+        arguments = ([ms(now), *_flat(map(_place, batch))] for batch in _batches(starts, ASSIGN_BATCH))
         return sum(self._store.run_many("assign", arguments))
 
     def run_now(self, job_id: str, now: datetime) -> JobState:
@@ -82,9 +82,7 @@ class RedisQueue:
         return [Grant(job, specs[sha], _lease(job)) for job, sha in granted]
 
     def heartbeat(self, leases: Sequence[Lease], *, lease_s: float = 30.0) -> list[LeaseStatus]:
-        batches: list[list[Argument]] = [
-            [_real_ms(lease_s), *map(_held, batch)] for batch in _batches(leases, HEARTBEAT_BATCH)
-        ]
+        batches = ([str(_real_ms(lease_s)), *map(_held, batch)] for batch in _batches(leases, HEARTBEAT_BATCH))
         return [
             LeaseStatus(status.decode())
             for reply in self._store.run_many("heartbeat", batches)
@@ -108,7 +106,7 @@ class RedisQueue:
     def finish_many(self, measurements: Sequence[Measurement], *, backoff_s: float = 0.0) -> list[bool]:
         """`finish` for many attempts in few round trips; each ends by itself."""
         limits = [_real_ms(backoff_s), self._max_lost_attempts]
-        batches = [[*limits, *_flat(map(_ending, batch))] for batch in _batches(measurements, FINISH_BATCH)]
+        batches = ([*limits, *_flat(map(_ending, batch))] for batch in _batches(measurements, FINISH_BATCH))
         return [held == 1 for reply in self._store.run_many("finish", batches) for held in reply]
 
     def recover(self, now: datetime) -> list[str]:

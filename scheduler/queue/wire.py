@@ -34,20 +34,23 @@ def ms(moment: datetime | None) -> str:
     return "" if moment is None else str(to_ms(moment))
 
 
-@lru_cache(maxsize=256)
 def line_class(need: Requirement) -> str:
     """The text that equal requirements share. The lease script reads it: what is not asked for is 0, "" or []."""
-    return json.dumps(
-        {
-            "cpus": need.cpus,
-            "gpu_memory_b": need.gpu_memory_b or 0,
-            "gpu_model": (need.gpu_model or "").lower(),
-            "gpus": need.gpus,
-            "memory_b": need.memory_b or 0,
-            "zones": list(need.zones),
-        },
-        separators=(",", ":"),
-    )
+    model = (need.gpu_model or "").lower()
+    return _class_text(need.gpus, model, need.gpu_memory_b or 0, need.cpus, need.memory_b or 0, need.zones)
+
+
+@lru_cache(maxsize=256)
+def _class_text(gpus: int, gpu_model: str, gpu_memory_b: int, cpus: int, memory_b: int, zones: tuple[str, ...]) -> str:
+    need = {
+        "cpus": cpus,
+        "gpu_memory_b": gpu_memory_b,
+        "gpu_model": gpu_model,
+        "gpus": gpus,
+        "memory_b": memory_b,
+        "zones": zones,
+    }
+    return json.dumps(need, separators=(",", ":"))
 
 
 def rank(job: Job) -> str:

@@ -154,14 +154,14 @@ local function release(job, at)
   announce(event, job, at)
 end
 
--- End a job for good, out of its lease or wherever it waited, and settle its children: success releases those whose last parent it was, anything else cancels
+-- End a job for good and settle its children: success releases those whose last parent it was, anything else cancels
 -- them and theirs. Further arguments are fields to set. A waiting job must have stopped waiting before.
 local function end_job(job, state, event, at, real, detail, ...)
   enter(job, state, 'finished_at', at, 'ended_real', real, 'reason', '', 'reason_detail', '', ...)
   redis.call('ZREM', LEASES, job.id)
   redis.call('ZADD', UNBOOKED, real, job.id)
   announce(event, job, at, detail)
-  local ended, settled = {job}, 0
+  local ended, settled, released = {job}, 0, false
   while settled < #ended do -- a list, not recursion: a chain of jobs may be long
     settled = settled + 1
     local parent = ended[settled]
@@ -173,7 +173,7 @@ local function end_job(job, state, event, at, real, detail, ...)
         if parent.state == 'succeeded' then
           if redis.call('HINCRBY', JOB .. id, 'parents', -1) == 0 then
             release(child, at)
-            wake()
+            released = true
           end
         else
           stop_waiting(child)
@@ -186,6 +186,7 @@ local function end_job(job, state, event, at, real, detail, ...)
       end
     end
   end
+  if released then wake() end
 end
 
 -- An attempt is gone with its worker: back in line, or a dead letter after too many of them.
