@@ -33,6 +33,7 @@ MOST_JOBS = 100_000
 PAST_RUNS = 200
 """As many past jobs as a prediction at submit looks through."""
 WAIT_BLOCK_S = 1.0
+ONE_PIECE = "it runs in one piece: `interruptible` is kept, but nothing is paused yet"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class QueueClient:
         from carbonq.scheduler import quoting
 
         jobs = quoting.make_jobs(
-            file.spec,
+            file.spec.model_copy(update={"needs": self._parents(file.spec)}),
             self._profile(file.spec),
             submitted_at=self._clock.now(),
             job_id=job_id,
@@ -117,7 +118,24 @@ class QueueClient:
             submitter=submitter,
             margin=self._settings.margin,
         )
-        return quoting.quote(jobs, self._scene(file.spec.requirement.zones), self._planner)
+        quoted = quoting.quote(jobs, self._scene(file.spec.requirement.zones), self._planner)
+        if file.spec.interruptible is None:
+            return quoted
+        told = (*quoted.quote.warnings, ONE_PIECE)
+        return quoted._replace(quote=quoted.quote.model_copy(update={"warnings": told}))
+
+    def _parents(self, spec: JobSpec) -> tuple[str, ...]:
+        """The jobs that it needs, an array by all of its tasks. What is not known is for the queue to refuse."""
+        found: list[str] = []
+        for name in spec.needs:
+            tasks = sorted(self._known(name), key=lambda job: job.array_index or 0)
+            found += [job.id for job in tasks] or [name]
+        if len(found) * spec.tasks > MOST_JOBS:
+            raise InvalidInput(
+                f"{spec.tasks} tasks that need {len(found)} jobs each are too many links",
+                hint="let one job need the array, and the tasks that one job",
+            )
+        return tuple(found)
 
     def _profile(self, spec: JobSpec) -> PowerProfile:
         """Predicted from the past runs of the same project, where the job does not say both figures itself."""

@@ -8,7 +8,7 @@ import pytest
 from carbonq import jobfile
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound
-from carbonq.domain.job import JobState, Measurement, Outcome
+from carbonq.domain.job import JobState, Measurement, Outcome, WaitReason
 from carbonq.domain.ports import JobQuery
 from carbonq.domain.spec import JobFile
 from carbonq.domain.time import floor_to
@@ -135,6 +135,30 @@ def test_an_array_is_named_as_a_whole_and_task_by_task(desk: Desk) -> None:
     with pytest.raises(InvalidInput, match="array of 12 tasks"):
         desk.client.job(array.job_id)
     assert {job.state for job in desk.client.cancel([array.job_id])} == {JobState.CANCELLED}
+
+
+def test_a_job_that_needs_an_array_waits_for_all_of_its_tasks(desk: Desk) -> None:
+    array = desk.client.submit(file(array=12)).job_id
+    single = desk.client.submit(file()).job_id
+
+    child = desk.client.job(desk.client.submit(file(needs=[array, single])).job_id)
+
+    assert child.needs == (*(f"{array}.{index}" for index in range(12)), single)
+    assert child.reason is WaitReason.WAITS_FOR_PARENTS
+
+
+def test_too_many_links_between_jobs_are_refused(desk: Desk) -> None:
+    array = desk.client.submit(file(array=400)).job_id
+
+    with pytest.raises(InvalidInput, match="300 tasks that need 400 jobs each are too many links"):
+        desk.client.submit(file(array=300, needs=[array]))
+
+
+def test_a_user_who_asks_for_pauses_is_told_that_there_are_none_yet(desk: Desk) -> None:
+    told = "it runs in one piece: `interruptible` is kept, but nothing is paused yet"
+
+    assert desk.client.quote(file(interruptible={"mode": "suspend"})).warnings == (told,)
+    assert desk.client.submit(file()).quote.warnings == ()
 
 
 def test_a_waiting_job_is_explained_with_what_it_would_emit_now_and_then(desk: Desk) -> None:
