@@ -76,18 +76,13 @@ def example_files() -> list[Path]:
 
 
 def _announce(tell: Tell) -> None:
-    tell(f"carbonq demo: real training jobs on a replayed grid day ({ZONE_NAME}, zone {ZONE}).")
-    tell("")
-    tell(
-        "What is real: the queue, the scheduler, the worker, the jobs, and the energy figures as far as this machine can tell."
-    )
-    tell(
-        f"What is not: the day is a typical June day, replayed {SPEED:.0f} times as fast; the forecast is the bundled typical"
-    )
-    tell(
-        f'profile, and the "actual" intensity is that profile with a seeded error of about {ERROR_REL:.0%} (seed {SEED}).'
-    )
-    tell("")
+    tell(f"""carbonq demo: real training jobs on a replayed grid day ({ZONE_NAME}, zone {ZONE}).
+
+What is real: the queue, the scheduler, the worker, the jobs, and the energy as far as this
+machine tells it. What is not: the day is a typical June day, {SPEED:.0f} times as fast as the clock.
+The forecast is the bundled typical profile; the "actual" intensity is that profile with a seeded
+error of about {ERROR_REL:.0%} (seed {SEED}).
+""")
 
 
 @contextmanager
@@ -151,12 +146,10 @@ def _until(condition: Callable[[], bool], what: str, supervisor: Supervisor) -> 
 def _submit(client: Client, path: Path, tell: Tell) -> Submitted:
     submitted = client.submit(jobfile.load(path), submitter="demo")
     quote = submitted.quote
-    tasks = f"{submitted.tasks} tasks" if submitted.tasks > 1 else "1 task"
+    what = f"{quote.name}, {submitted.tasks} tasks: from" if submitted.tasks > 1 else f"{quote.name}:"
     tell(f"$ carbonq submit {path.parent.name}/{path.name}")
-    tell(
-        f"  {quote.name}, {tasks}: planned for {_clock(quote.planned_start)} (deadline {_clock(quote.deadline)}); "
-        f"now {mass(quote.emissions_now_g)}, then {mass(quote.emissions_planned_g)}"
-    )
+    tell(f"  {what} {_clock(quote.planned_start)}, deadline {_clock(quote.deadline)}")
+    tell(f"  {mass(quote.emissions_planned_g)} instead of {mass(quote.emissions_now_g)} now")
     return submitted
 
 
@@ -261,4 +254,4 @@ def _report(
 
 def _clock(moment: datetime) -> str:
     local = moment.astimezone(LOCAL)
-    return f"{local:%H:%M} PDT" if local.date() == EVENING.date() else f"{local:%H:%M} PDT the next day"
+    return f"{local:%H:%M} PDT" if local.date() == EVENING.date() else f"{local:%H:%M} PDT tomorrow"
