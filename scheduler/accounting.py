@@ -8,7 +8,8 @@ from carbonq.domain.carbon import IntensitySeries, Origin, Zone
 from carbonq.domain.energy import TraceSegment
 from carbonq.domain.job import Job, JobState, Measurement, Outcome
 from carbonq.domain.receipt import Baseline, EmissionsSlot, Receipt, ReceiptStatus
-from carbonq.scheduler.spreading import back_to_back, combined, covers, length_of, segments_of, spread, total_g
+from carbonq.domain.units import known_sum
+from carbonq.scheduler.spreading import back_to_back, combined, covers, length_of, segments_of, spread
 
 CAPACITY_UNKNOWN = "the pool's capacity is not known: the baseline starts at submission"
 
@@ -39,7 +40,7 @@ def make_receipt(
     zone = last.zone if last else (job.requirement.zones or (default_zone,))[0]
     slots = account.slots()
     energy_j = account.energy_j()
-    emissions_g = total_g(slots) if energy_j is not None else None
+    emissions_g = known_sum(slot.emissions_g for slot in slots) if energy_j is not None else None
     baseline, baseline_slots = account.baseline(baseline_start)
     baseline_g = baseline.emissions_g if baseline else None
     started_at = account.useful[0].started_at if account.useful else job.started_at
@@ -132,9 +133,8 @@ class _Account:
         moved, end = back_to_back(self.useful, at.start)
         slots = tuple(self._spread(self.useful[-1].zone, moved))
         known = all(m.energy_j is not None for m in self.useful)
-        earliest = max(self.job.submitted_at, self.job.not_before or self.job.submitted_at)
-        waited_s = max(0.0, (at.start - earliest).total_seconds())
-        grams = total_g(slots) if known else None
+        waited_s = max(0.0, (at.start - self.job.earliest_start).total_seconds())
+        grams = known_sum(slot.emissions_g for slot in slots) if known else None
         return Baseline(start=at.start, end=end, emissions_g=grams, waited_for_capacity_s=waited_s), slots
 
     def is_settled(self, baseline: Baseline | None) -> bool:

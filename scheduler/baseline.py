@@ -37,7 +37,7 @@ def baseline_starts(jobs: Iterable[Job], pools: Sequence[Pool]) -> dict[str, Bas
         if pool:
             by_pool[pool.name].append(job)
         else:
-            starts[job.id] = BaselineStart(arrival_of(job), capacity_known=False)
+            starts[job.id] = BaselineStart(job.earliest_start, capacity_known=False)
     for pool in pools:
         found = first_come(map(_claim, by_pool[pool.name]), pool.units)
         starts |= {job_id: BaselineStart(min(start, began.get(job_id, start))) for job_id, start in found.items()}
@@ -70,12 +70,8 @@ def first_come(claims: Iterable[Claim], capacity: int) -> dict[str, datetime]:
     return starts
 
 
-def arrival_of(job: Job) -> datetime:
-    return max(job.submitted_at, job.not_before or job.submitted_at)
-
-
 def _claim(job: Job) -> Claim:
-    return Claim(arrival_of(job), job.id, job.requirement.units, _duration(job))
+    return Claim(job.earliest_start, job.id, job.requirement.units, _duration(job))
 
 
 def _duration(job: Job) -> timedelta:

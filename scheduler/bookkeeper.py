@@ -12,7 +12,7 @@ from carbonq.domain.ports import Board, IntensitySource, JobQuery, JobQueue, Led
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.domain.time import Clock
 from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt
-from carbonq.scheduler.baseline import arrival_of, baseline_starts
+from carbonq.scheduler.baseline import baseline_starts
 from carbonq.scheduler.pools import pools_of
 
 log = logging.getLogger("carbonq.scheduler")
@@ -70,7 +70,7 @@ class Bookkeeper:
             if found is None or self._clock.now() - last.finished_at > SETTLE_WITHIN:
                 self._open().pop(last.job_id, None)
                 continue
-            baseline = _kept(last) or BaselineStart(arrival_of(found[0]), capacity_known=False)
+            baseline = _kept(last) or BaselineStart(found[0].earliest_start, capacity_known=False)
             waiting.append(_Ended(*found, baseline, last.revision + 1))
         return self._account(waiting, only_news=True)
 
@@ -121,7 +121,7 @@ class Bookkeeper:
     def _baselines(self, jobs: Iterable[Job]) -> dict[str, BaselineStart]:
         """First come, first served among all jobs of the time in question."""
         ended = {job.id: job for job in jobs}
-        since = min(arrival_of(job) for job in ended.values())
+        since = min(job.earliest_start for job in ended.values())
         others = {
             job.id: job
             for job in self._queue.jobs(JobQuery(limit=NEIGHBOURS))

@@ -1,6 +1,6 @@
 """What a job would do if it were submitted now: its tasks, their starts, and what that emits. Pure; grid time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from carbonq.domain.job import Job, JobState
 from carbonq.domain.ports import PlannedStart, Planner
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.spec import CarbonPolicy, JobSpec, OnMiss
-from carbonq.domain.units import format_duration
+from carbonq.domain.units import format_duration, known_sum
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene, latest_safe_start, slots_of
 from carbonq.scheduler.deciding import Run, runs, told
 from carbonq.scheduler.emissions import expected_band_g, expected_g
@@ -129,7 +129,7 @@ def _quote(
     return Quote(
         name=job.name,
         tasks=len(expected),
-        feasible=_earliest(job) + timedelta(seconds=_shortest_s(job.profile)) <= job.deadline,
+        feasible=job.earliest_start + timedelta(seconds=_shortest_s(job.profile)) <= job.deadline,
         zone=zone,
         pool=start.pool,
         submitted_at=job.submitted_at,
@@ -141,8 +141,8 @@ def _quote(
         earliest_finish=finish,
         profile=job.profile,
         energy_j=job.profile.energy_j * len(expected),
-        emissions_now_g=_total(run.emissions_g for run in immediate),
-        emissions_planned_g=_total(run.emissions_g for run in expected),
+        emissions_now_g=known_sum(run.emissions_g for run in immediate),
+        emissions_planned_g=known_sum(run.emissions_g for run in expected),
         emissions_planned_low_g=low_g,
         emissions_planned_high_g=high_g,
         reason=start.reason,
@@ -160,7 +160,7 @@ def _warnings(expected: Sequence[Run]) -> Iterator[str]:
     job = expected[0].job
     duration_s = job.profile.duration_s.p50
     late = sum(run.end > run.job.deadline for run in expected)
-    if _earliest(job) + timedelta(seconds=duration_s) > job.deadline:
+    if job.earliest_start + timedelta(seconds=duration_s) > job.deadline:
         yield (
             f"it is expected to run {format_duration(duration_s)} ({job.profile.duration_method}) and then misses its "
             "deadline; give `duration:` if you know better"
@@ -181,7 +181,7 @@ def _band(scene: Scene, expected: Sequence[Run]) -> tuple[float | None, float | 
             forecast = scene.forecasts.get(zone) if zone else None
             known[zone, run.start] = expected_band_g(forecast, run.start, run.end, run.job.profile.energy_j)
     bands = [known[run.placement.pool.zone if run.placement.pool else None, run.start] for run in expected]
-    return _total(low for low, _ in bands), _total(high for _, high in bands)
+    return known_sum(low for low, _ in bands), known_sum(high for _, high in bands)
 
 
 def _alternatives(scene: Scene, placed: _Placed, expected: Sequence[Run]) -> Iterator[Alternative]:
@@ -213,23 +213,9 @@ def _options(scene: Scene, placed: _Placed, expected: Sequence[Run]) -> Iterator
                 yield Alternative(start=start, end=start + bundle.span, emissions_g=grams)
 
 
-def _earliest(job: Job) -> datetime:
-    return max(job.submitted_at, job.not_before or job.submitted_at)
-
-
 def _shortest_s(profile: PowerProfile) -> float:
     """How long it takes at the least, as far as one may refuse a job for it: a guess counts with its low end."""
     return profile.duration_s.p50 if profile.duration_method == "declared" else profile.duration_s.p10
-
-
-def _total(values: Iterable[float | None]) -> float | None:
-    """The sum, or None where any part is unknown."""
-    total = 0.0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
 
 
 def _latest_start(spec: JobSpec, submitted_at: datetime, not_before: datetime | None, latest: datetime) -> datetime:

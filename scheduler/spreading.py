@@ -41,16 +41,6 @@ def covers(series: IntensitySeries | None, start: datetime, end: datetime) -> bo
     return series is not None and series.mean(start, end) is not None
 
 
-def total_g(slots: Iterable[EmissionsSlot]) -> float | None:
-    """Grams of all slots; None where energy met an unknown intensity."""
-    total = 0.0
-    for slot in slots:
-        if slot.emissions_g is None:
-            return None
-        total += slot.emissions_g
-    return total
-
-
 def segments_of(measurement: Measurement) -> tuple[TraceSegment, ...]:
     """The attempt's trace, or its energy as one even segment; scaled to the known readings' sum where the two differ."""
     energy_j = measurement.energy_j

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.job import Job
-from carbonq.domain.spec import JobSpec
+from carbonq.domain.spec import JobSpec, env_text
 from carbonq.job import PROGRESS_VARIABLE
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.leftovers import MARKER
@@ -43,7 +43,7 @@ def compose(
     """
     env = {"PATH": DEFAULT_PATH, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(spec.resources.cpus)}
     env |= {name: value for name, value in worker_env.items() if _is_inherited(name)}
-    env |= {name: _text(value) for name, value in spec.env.items()}
+    env |= {name: env_text(value) for name, value in spec.env.items()}
     env |= secrets
     if spec.array is not None and job.array_index is not None:
         env |= spec.array.task_env(job.array_index)
@@ -106,10 +106,6 @@ def is_missing(word: str, search_path: str, workdir: str) -> bool:
 
 def _is_inherited(name: str) -> bool:
     return name in INHERITED or name.startswith(INHERITED_PREFIXES)
-
-
-def _text(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _secret(name: str, secrets_dir: Path | None, worker_env: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from carbonq.domain.carbon import Origin
 from carbonq.domain.job import ACTIVE, TERMINAL, Job, JobState, Measurement
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
-from carbonq.domain.units import format_duration
+from carbonq.domain.units import format_duration, known_sum
 from carbonq.reports.format import UNKNOWN, co2e, count, energy, mass, percent, shorten
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _row(row: Row, now: datetime, emitted_g: dict[str, float | None]) -> list[Ce
         words.state(row.first) if len(row.tasks) == 1 else Cell(_count(row.tasks), words.STATE_COLOURS[leading.state]),
         words.clock_time(min(starts, default=None), now),
         words.slack(min(slacks, default=None)),
-        mass(_sum(emitted_g.get(job.id, job.planned_emissions_g) for job in row.tasks)),
+        mass(known_sum(emitted_g.get(job.id, job.planned_emissions_g) for job in row.tasks)),
         reasons[0] if len(reasons) == 1 else words.reason(leading, now),
     ]
 
@@ -178,16 +178,6 @@ def _count(tasks: Sequence[Job]) -> str:
     counts = Counter(job.state for job in tasks)
     parts = [f"{counts[state]:,} {state.value}" for state in _RANK if counts[state]]
     return f"{count(len(tasks), 'task')}: {', '.join(parts)}"
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    """The sum, or None where any part is unknown."""
-    total = 0.0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
 
 
 # --- one job
@@ -246,7 +236,7 @@ def _stands(job: Job, now: datetime) -> list[tuple[str, Cell | str]]:
         ("if started at once", mass(job.immediate_emissions_g)),
         ("worker", job.worker_id or ""),
         ("exit", "" if job.exit_code is None else str(job.exit_code)),
-        ("error", Cell(job.error, "red")),
+        ("error", Cell(job.error.replace("\n", "; "), "red")),
         ("attempts", _attempt_count(job)),
     ]
 

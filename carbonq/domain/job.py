@@ -1,5 +1,6 @@
 """A job's life: its states, what moves it between them, why it waits, and the record that the queue keeps of it."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -198,6 +199,11 @@ class Job(Value):
     finished_at: UtcTime | None = None
     exit_code: int | None = None
     error: str = ""
+
+    @property
+    def earliest_start(self) -> datetime:
+        """When its user let it start: at submission, or later where `not_before` says so."""
+        return max(self.submitted_at, self.not_before or self.submitted_at)
 
 
 class Measurement(Value):

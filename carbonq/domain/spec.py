@@ -172,7 +172,7 @@ class Array(Section):
         env = {"CARBONQ_TASK_INDEX": str(index), "CARBONQ_TASK_COUNT": str(self.count)}
         for name, options in reversed(self.values.items()):
             index, choice = divmod(index, len(options))
-            env[name] = _env_text(options[choice])
+            env[name] = env_text(options[choice])
         return env
 
 
@@ -212,7 +212,8 @@ class JobSpec(Section):
     not_before: Moment | None = Field(default=None, description="earliest start: a span from submission, or a time")
     timeout: Duration | None = Field(default=None, description="it is stopped after this long (real time)")
     interruptible: Interruptible | None = Field(
-        default=None, description="whether and how it may be paused; default: never"
+        default=None,
+        description="whether and how it may be paused; default: never. Kept for later versions: this one pauses nothing",
     )
     workload: Workload | None = Field(default=None, description="what it does, for predictions from past runs")
     carbon: Carbon = Field(default_factory=Carbon, description="where and how it waits for clean power")
@@ -285,6 +286,6 @@ class JobFile(NamedTuple):
     folder: str
 
 
-def _env_text(value: Scalar) -> str:
+def env_text(value: Scalar) -> str:
     """How a YAML scalar looks as an environment variable: `true`, not Python's `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,10 @@
-"""Durations, sizes and unit factors. Base units inside: seconds, bytes, joules, watts, grams."""
+"""Durations, sizes, unit factors, and sums in which a part may be unknown.
+
+Base units inside: seconds, bytes, joules, watts, grams.
+"""
 
 import re
+from collections.abc import Iterable
 
 JOULES_PER_KWH = 3_600_000.0
 
@@ -67,6 +71,16 @@ def format_size(size_b: int) -> str:
             break
         value, unit = value / 1024, prefix
     return f"{value:.4g}{unit}B"
+
+
+def known_sum(values: Iterable[float | None]) -> float | None:
+    """The sum, or None where any part is unknown; 0 of nothing."""
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
 
 
 def energy_g(energy_j: float, intensity_g_per_kwh: float) -> float:

@@ -3,7 +3,6 @@
 Each adapter is imported only when it is named.
 """
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +10,8 @@ from typing import Any, NamedTuple
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S
+from carbonq.problems import did_you_mean
 
-KINDS = ("csv", "uk", "typical", "replay")
 _HINT = "sources are csv:PATH, uk, typical and replay:SOURCE"
 
 
@@ -41,7 +40,7 @@ def _make(name: str, settings: Settings) -> IntensitySource:
     kind, _, rest = name.strip().partition(":")
     makers = {"csv": _csv, "uk": _uk, "typical": _typical, "replay": _replay}
     if kind not in makers or (kind in ("uk", "typical") and rest):
-        raise InvalidInput(f"{name!r} is no carbon source", hint=_did_you_mean(kind))
+        raise InvalidInput(f"{name!r} is no carbon source", hint=f"{did_you_mean(kind, makers)} {_HINT}".lstrip())
     return makers[kind](rest, settings)
 
 
@@ -81,8 +80,3 @@ def _replay(rest: str, settings: Settings) -> IntensitySource:
             f"{options!r} are no settings of a replay", hint="write replay:error=0.1,seed=1:typical; error from 0 to 1"
         )
     return ReplaySource(_make(inner or "typical", settings), error_rel=error_rel, seed=seed)
-
-
-def _did_you_mean(kind: str) -> str:
-    near = difflib.get_close_matches(kind, KINDS, n=1)
-    return f"did you mean {near[0]}? {_HINT}" if near else _HINT

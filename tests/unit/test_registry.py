@@ -8,6 +8,7 @@ import pytest
 from carbonq.domain.errors import InvalidInput
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.registry import make_source, make_sources
+from carbonq.settings import SOURCE_KINDS
 
 
 def test_sources_are_made_in_the_users_order(tmp_path: Path) -> None:
@@ -35,10 +36,15 @@ def test_a_replay_takes_its_error_and_seed_and_wraps_any_source(tmp_path: Path) 
     assert getattr(replay, "label", "").endswith("a seeded error of 25%, seed 9")
 
 
+@pytest.mark.parametrize("kind", SOURCE_KINDS)
+def test_every_kind_that_a_setting_may_name_is_made(kind: str, tmp_path: Path) -> None:
+    assert make_source(f"csv:{tmp_path}" if kind == "csv" else kind).name.startswith(kind)
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("typcal", "did you mean typical"),
+        ("typcal", "did you mean `typical`"),
         ("", "sources are"),
         ("csv", "write csv:FILE"),
         ("csv:", "write csv:FILE"),

@@ -1,8 +1,8 @@
-"""Spans, sizes and unit factors."""
+"""Spans, sizes, unit factors, and sums in which a part may be unknown."""
 
 import pytest
 
-from carbonq.domain.units import energy_g, format_duration, format_size, parse_duration, parse_size
+from carbonq.domain.units import energy_g, format_duration, format_size, known_sum, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,9 @@ def test_a_size_is_shown_in_binary_units(size_b: int, text: str) -> None:
 def test_grams_are_joules_times_intensity_per_kilowatt_hour() -> None:
     assert energy_g(3_600_000.0, 50.0) == 50.0
     assert energy_g(1_800_000.0, -10.0) == -5.0
+
+
+def test_a_sum_with_an_unknown_part_is_unknown() -> None:
+    assert known_sum([1.5, 2.5]) == 4.0
+    assert known_sum([]) == 0.0
+    assert known_sum([1.5, None]) is None
