@@ -104,7 +104,7 @@ class Store:
         if second is None:
             return
         pool = self._client.connection_pool
-        connection = pool.get_connection()
+        connection: Any = pool.get_connection()
         outstanding = 0
         try:
             for command in chain([second], commands):
@@ -176,7 +176,12 @@ class Store:
                 where=self.where,
                 hint="write them into CARBONQ_REDIS_URL: redis://user:password@host:port",
             ) from error
-        except (redis.ConnectionError, redis.TimeoutError, ReadOnlyError) as error:
+        except (
+            redis.ConnectionError,
+            redis.TimeoutError,
+            ReadOnlyError,
+            NoScriptError,
+        ) as error:  # it has just come back
             raise QueueUnreachable(
                 f"the queue's server does not answer: {error}",
                 where=self.where,
@@ -188,6 +193,8 @@ class Store:
                 where=self.where,
                 hint="raise its maxmemory, or delete old jobs by a shorter retention; nothing is lost",
             ) from error
+        except redis.RedisError as error:
+            raise QueueRefused(f"the server refuses: {error}", where=self.where) from error
 
 
 def _replace(pipeline: Any, key: str, change: Callable[[bytes | None], str]) -> None:
