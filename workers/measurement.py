@@ -83,7 +83,8 @@ def build(
 def judge(record: AttemptRecord, ending: Ending) -> tuple[Outcome, str]:
     """How the attempt ended, and the sentence that a person reads about it."""
     if ending.could_not_start:
-        return Outcome.COULD_NOT_START, f"{ending.could_not_start} {ending.subject}: {ending.error}"
+        subject = f"{ending.could_not_start} {ending.subject}: " if ending.subject else ""  # a refusal says it all
+        return Outcome.COULD_NOT_START, subject + ending.error
     if ending.reason in OUTCOMES:
         error = f"stopped after its timeout of {record.timeout_s:g} s" if ending.reason == "timeout" else "cancelled"
         return OUTCOMES[ending.reason], error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from carbonq.cli.output import Cell
-from carbonq.domain.job import ACTIVE, Job, JobState, WaitReason
+from carbonq.domain.job import ACTIVE, TERMINAL, Job, JobState, WaitReason
 from carbonq.domain.units import format_duration
 from carbonq.reports.format import UNKNOWN, mass, percent
 
@@ -115,9 +115,11 @@ def state(job: Job) -> Cell:
 
 
 def reason(job: Job, now: datetime) -> str:
-    """Why a job stands where it stands, in a few words."""
+    """Why a job stands where it stands, in a few words. Of an error its first line: how to go on is for the job's page."""
+    if job.state in TERMINAL and job.error not in ("", job.state.value):
+        return job.error.partition("\n")[0]
     if job.state is JobState.FAILED:
-        return job.error or (f"exit {job.exit_code}" if job.exit_code is not None else "")
+        return f"exit {job.exit_code}" if job.exit_code is not None else ""
     if job.finished_at:
         return f"ended {relative(job.finished_at, now)}"
     if job.state in ACTIVE:

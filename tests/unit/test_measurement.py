@@ -158,6 +158,7 @@ def test_what_never_ran_used_nothing_that_is_known() -> None:
         ({"reason": "terminated"}, Outcome.LOST, "its shim was asked to end by somebody else"),
         ({"reason": "shim-died", "error": "its shim was killed"}, Outcome.LOST, "its shim was killed"),
         ({"could_not_start": "command", "subject": "x", "error": "no"}, Outcome.COULD_NOT_START, "command x: no"),
+        ({"could_not_start": "refused", "error": "no folder"}, Outcome.COULD_NOT_START, "no folder"),
     ],
 )
 def test_each_ending_has_its_outcome_and_its_sentence(how: dict[str, Any], outcome: Outcome, error: str) -> None:

@@ -8,6 +8,7 @@ from carbonq.domain.carbon import Origin
 from carbonq.domain.energy import Component, EnergyReading, Provenance
 from carbonq.domain.errors import QueueUnreachable
 from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
+from carbonq.domain.ports import JobQuery
 from carbonq.domain.receipt import Baseline, Receipt, ReceiptStatus
 from carbonq.testing import MIDNIGHT, make_job
 
@@ -102,14 +103,32 @@ def test_an_array_larger_than_a_page_is_counted_whole(cli: Cli) -> None:
     assert "1,201 tasks: 1,201 scheduled" in cli("status", "--limit", "1").out
 
 
+def test_status_says_what_ended_a_job_in_one_line(cli: Cli) -> None:
+    cli.holds(
+        succeeded("a-1", state=JobState.FAILED, error="workdir /nope does not exist\nset it to one that does"),
+        succeeded("b-1", state=JobState.CANCELLED, error="its parent a-1 ended as failed"),
+        succeeded("c-1", state=JobState.CANCELLED, error="cancelled"),
+    )
+    whys = {row.split()[0]: row.split("  ")[-1] for row in cli("status").out.splitlines()[1:]}
+    assert whys == {
+        "a-1": "workdir /nope does not exist",
+        "b-1": "its parent a-1 ended as failed",
+        "c-1": "ended 1h ago",
+    }
+    assert "workdir /nope does not exist; set it to one that does" in cli("show", "a-1").out
+
+
 def test_a_long_array_is_read_in_few_passes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue reads on from the newest job for every page: pages of one size would take time by the square."""
     cli.holds(*(scheduled(f"big.{i}", array_id="big", array_index=i) for i in range(10_000)))
     passed: list[int] = []
-    jobs = cli.client.jobs
-    monkeypatch.setattr(
-        cli.client, "jobs", lambda query: passed.append(min(query.offset + query.limit, 10_000)) or jobs(query)
-    )
+    listed = cli.client.jobs
+
+    def jobs(query: JobQuery) -> list[Job]:
+        passed.append(min(query.offset + query.limit, 10_000))
+        return listed(query)
+
+    monkeypatch.setattr(cli.client, "jobs", jobs)
     assert "10,000 tasks" in cli("status").out
     assert sum(passed) < 3 * 10_000
 
