@@ -21,7 +21,9 @@ class RedisLedger:
         self._keys = store.keys
 
     def book(self, receipt: Receipt) -> None:
-        self._store.run("book", receipt.job_id, receipt.revision, to_ms(receipt.finished_at), receipt.model_dump_json())
+        emissions = "" if receipt.emissions_g is None else repr(receipt.emissions_g)
+        place = (receipt.job_id, receipt.revision, to_ms(receipt.finished_at))
+        self._store.run("book", *place, receipt.model_dump_json(), emissions)
 
     def latest(self, *, since: datetime | None = None, until: datetime | None = None) -> list[Receipt]:
         first = to_ms(since) if since else "-inf"
@@ -53,7 +55,7 @@ class MemoryLedger:
         if last is None or last.revision < receipt.revision:
             self._last[receipt.job_id] = receipt
         if self._queue:
-            self._queue.mark_booked(receipt.job_id)
+            self._queue.mark_booked(receipt.job_id, self._last[receipt.job_id].emissions_g)
 
     def latest(self, *, since: datetime | None = None, until: datetime | None = None) -> list[Receipt]:
         within = [

@@ -55,6 +55,22 @@ class JobQuery(NamedTuple):
     offset: int = 0
 
 
+class JobRow(NamedTuple):
+    """A job, or all tasks of an array as one. Of an array, `lead` is the task to start next, else the one that runs
+    longest, else a failed one, else the last to end."""
+
+    id: str
+    lead: Job
+    counts: Mapping[JobState, int]  # of the tasks, states without one left out
+    start: datetime | None  # the earliest there is, actual or planned
+    end: datetime | None  # the latest there is, actual or planned
+    emissions_g: float | None  # by receipt where there is one, else as planned; None where any task's is unknown
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.counts.values())
+
+
 class JobQueue(Protocol):
     """The queue's guarantees. Each method that changes something is one atomic step; `now` is grid time.
 
@@ -92,6 +108,14 @@ class JobQueue(Protocol):
         """Make a waiting job due at once (its parents permitting)."""
         ...
 
+    def cancel_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        """`cancel` for many jobs in few round trips, each by itself. Raises JobNotFound after all others are cancelled."""
+        ...
+
+    def run_now_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        """As `cancel_many`."""
+        ...
+
     def recover(self, now: datetime) -> list[str]:
         """Return jobs whose lease has run out to the queue; within one lease of the server's restart, none. Job ids."""
         ...
@@ -104,11 +128,28 @@ class JobQueue(Protocol):
         """Raises JobNotFound."""
         ...
 
+    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
+        """In that order, in few round trips. Raises JobNotFound."""
+        ...
+
     def spec(self, job_id: str) -> bytes:
         """The spec as submitted, byte for byte. Raises JobNotFound."""
         ...
 
     def jobs(self, query: JobQuery) -> list[Job]: ...
+
+    def rows(self, query: JobQuery) -> list[JobRow]:
+        """The jobs that match, an array's tasks folded into one row: that of an array counts every task, also those in
+        other states. With `array_id` its tasks, each in a row of its own."""
+        ...
+
+    def names(self, beginning: str, *, limit: int) -> list[str]:
+        """Ids of jobs and of arrays (not of their tasks) that begin so, newest first."""
+        ...
+
+    def task_ids(self, job_id: str) -> list[str]:
+        """The id itself, the ids of an array's tasks in the order of submission, or nothing for an unknown id."""
+        ...
 
     def counts(self) -> dict[JobState, int]: ...
 
@@ -122,6 +163,10 @@ class JobQueue(Protocol):
 
     def events(self, after: str = "", *, limit: int = 1000, block_s: float = 0.0) -> list[Event]:
         """What happened after that cursor (empty: from the oldest kept), waiting up to `block_s` for something new."""
+        ...
+
+    def last_event(self) -> str:
+        """The cursor after which only what is still to happen is read."""
         ...
 
     def next_due(self) -> datetime | None:

@@ -25,7 +25,8 @@ from carbonq.domain.job import (
     WaitReason,
     WorkerInfo,
 )
-from carbonq.domain.ports import Grant, JobQuery, LeaseStatus, PlannedStart
+from carbonq.domain.ports import Grant, JobQuery, JobRow, LeaseStatus, PlannedStart
+from carbonq.scheduler.queue.folding import leader, part_of, row_of
 from carbonq.scheduler.queue.rules import MAX_LOST_ATTEMPTS, drop_time, due_time
 from carbonq.scheduler.queue.wire import MAX_ERROR_CHARS, check_id
 
@@ -45,7 +46,7 @@ class _Record:
     retry_at: float | None = None
     lease_until: float | None = None
     ended: float = 0.0
-    booked: bool = False
+    booked: tuple[float | None] | None = None  # what its receipt says, once there is one
 
     @property
     def state(self) -> JobState:
@@ -175,6 +176,12 @@ class MemoryQueue:
             self._change(record, cancel_requested=True)
             self._announce("cancel_requested", record, now)
         return record.state
+
+    def cancel_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        return _each(job_ids, lambda job_id: self.cancel(job_id, now))
+
+    def run_now_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        return _each(job_ids, lambda job_id: self.run_now(job_id, now))
 
     # --- running
 
@@ -416,19 +423,46 @@ class MemoryQueue:
     def get(self, job_id: str) -> Job:
         return self._shown(self._find(job_id))
 
+    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
+        return [self.get(job_id) for job_id in job_ids]
+
     def spec(self, job_id: str) -> bytes:
         return self._specs[self._find(job_id).job.spec_sha256]
 
     def jobs(self, query: JobQuery) -> list[Job]:
+        matching = [self._shown(record) for record in self._matching(query)]
+        return matching[query.offset : query.offset + query.limit]
+
+    def _matching(self, query: JobQuery) -> list[_Record]:
         newest_first = sorted(self._records.values(), key=lambda record: -record.submission)
-        matching = [
-            self._shown(record)
+        return [
+            record
             for record in newest_first
             if (query.states is None or record.state in query.states)
             and (query.project is None or record.job.project == query.project)
             and (query.array_id is None or record.job.array_id == query.array_id)
         ]
-        return matching[query.offset : query.offset + query.limit]
+
+    def rows(self, query: JobQuery) -> list[JobRow]:
+        names = dict.fromkeys(_row_name(record.job, query) for record in self._matching(query))
+        rows: dict[str, list[_Record]] = {name: [] for name in names}
+        for record in self._records.values():
+            rows.get(_row_name(record.job, query), []).append(record)
+        return [self._row(*row) for row in list(rows.items())[query.offset : query.offset + query.limit]]
+
+    def _row(self, name: str, records: Sequence[_Record]) -> JobRow:
+        parts = [part_of(record.job, record.booked) for record in records]
+        return row_of(name, parts, self.get(leader(parts)))
+
+    def names(self, beginning: str, *, limit: int) -> list[str]:
+        newest_first = self._matching(JobQuery())
+        names = dict.fromkeys(_row_name(record.job, JobQuery()) for record in newest_first)
+        return [name for name in names if name.startswith(beginning)][:limit]
+
+    def task_ids(self, job_id: str) -> list[str]:
+        if job_id in self._records:
+            return [job_id]
+        return [record.job.id for record in self._records.values() if record.job.array_id == job_id]
 
     def counts(self) -> dict[JobState, int]:
         states = [record.state for record in self._records.values()]
@@ -441,11 +475,11 @@ class MemoryQueue:
     def unbooked(self, limit: int = 1000) -> list[str]:
         return sorted(self._unbooked, key=lambda job: (self._unbooked[job], job))[:limit]
 
-    def mark_booked(self, job_id: str) -> None:
+    def mark_booked(self, job_id: str, emissions_g: float | None) -> None:
         """What the ledger does to the queue when it books a receipt."""
         self._unbooked.pop(job_id, None)
         if job_id in self._records:
-            self._records[job_id].booked = True
+            self._records[job_id].booked = (emissions_g,)
 
     def retain(self, older_than_s: float, *, limit: int = 1000) -> int:
         until = self._real_now() - older_than_s
@@ -467,6 +501,9 @@ class MemoryQueue:
         self._await(lambda: len(self._events) > first, block_s)
         return self._events[first : first + limit]
 
+    def last_event(self) -> str:
+        return str(len(self._events))
+
     def next_due(self) -> datetime | None:
         if any(record.state is S.READY for record in self._records.values()):
             return _moment(0)
@@ -486,6 +523,25 @@ class MemoryQueue:
         give_up = time.monotonic() + timeout_s
         while not condition() and time.monotonic() < give_up:
             time.sleep(POLL_S)
+
+
+def _row_name(job: Job, query: JobQuery) -> str:
+    """The row that a job is in: its array's, but where the query wants the tasks."""
+    return job.id if query.array_id else job.array_id or job.id
+
+
+def _each(job_ids: Sequence[str], act: Callable[[str], JobState]) -> list[JobState]:
+    """Raises the first JobNotFound once all others are done."""
+    states: list[JobState] = []
+    unknown: list[JobNotFound] = []
+    for job_id in job_ids:
+        try:
+            states.append(act(job_id))
+        except JobNotFound as error:
+            unknown.append(error)
+    if unknown:
+        raise unknown[0]
+    return states
 
 
 def _less(free: Capacity, job: Job) -> Capacity:

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from carbonq.domain.errors import InvalidInput, JobConflict, JobNotFound, NotFound
 from carbonq.domain.job import Event, Job, JobState, Lease, Measurement, WorkerInfo
-from carbonq.domain.ports import Grant, JobQuery, LeaseStatus, PlannedStart
+from carbonq.domain.ports import Grant, JobQuery, JobRow, LeaseStatus, PlannedStart
 from carbonq.domain.time import from_ms
 from carbonq.scheduler.queue import wire
 from carbonq.scheduler.queue.connection import Store
+from carbonq.scheduler.queue.rows import RowReader
 from carbonq.scheduler.queue.rules import MAX_LOST_ATTEMPTS, drop_time
 from carbonq.scheduler.queue.scripts import Argument, Reply
 from carbonq.scheduler.queue.wire import check_id, ms
@@ -37,6 +38,7 @@ class RedisQueue:
         self._store = store
         self._keys = store.keys
         self._max_lost_attempts = max_lost_attempts
+        self._rows = RowReader(store, self._read)
         self._specs: OrderedDict[str, bytes] = OrderedDict()  # by content hash: never stale
 
     # --- accepting and planning
@@ -60,6 +62,19 @@ class RedisQueue:
 
     def cancel(self, job_id: str, now: datetime) -> JobState:
         return self._state_after("cancel", job_id, now)
+
+    def run_now_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        return self._states_after("run_now", job_ids, now)
+
+    def cancel_many(self, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        return self._states_after("cancel", job_ids, now)
+
+    def _states_after(self, script: str, job_ids: Sequence[str], now: datetime) -> list[JobState]:
+        replies = self._store.run_many(script, ((job_id, ms(now)) for job_id in job_ids))
+        unknown = [job_id for job_id, state in zip(job_ids, replies, strict=True) if not state]
+        if unknown:
+            raise JobNotFound(unknown[0])
+        return [JobState(state.decode()) for state in replies]
 
     def _state_after(self, script: str, job_id: str, now: datetime) -> JobState:
         state = self._store.run(script, job_id, ms(now))
@@ -115,10 +130,15 @@ class RedisQueue:
     # --- reading
 
     def get(self, job_id: str) -> Job:
-        (job,) = self._read([job_id])
-        if job is None:
-            raise JobNotFound(job_id)
+        (job,) = self.get_many([job_id])
         return job
+
+    def get_many(self, job_ids: Sequence[str]) -> list[Job]:
+        jobs = self._read(job_ids)
+        for job_id, job in zip(job_ids, jobs, strict=True):
+            if job is None:
+                raise JobNotFound(job_id)
+        return [job for job in jobs if job is not None]
 
     def spec(self, job_id: str) -> bytes:
         sha = self._store.call("HGET", self._keys.job(job_id), "sha")
@@ -129,6 +149,15 @@ class RedisQueue:
     def jobs(self, query: JobQuery) -> list[Job]:
         matching = (job for job in self._newest_first(query) if _matches(job, query))
         return list(islice(matching, query.offset, query.offset + query.limit))
+
+    def rows(self, query: JobQuery) -> list[JobRow]:
+        return self._rows.rows(query)
+
+    def names(self, beginning: str, *, limit: int) -> list[str]:
+        return self._rows.names(beginning, limit)
+
+    def task_ids(self, job_id: str) -> list[str]:
+        return self._rows.task_ids(job_id)
 
     def counts(self) -> dict[JobState, int]:
         replies = self._store.calls([("ZCARD", self._keys.state(state)) for state in JobState])
@@ -150,6 +179,10 @@ class RedisQueue:
     def events(self, after: str = "", *, limit: int = 1000, block_s: float = 0.0) -> list[Event]:
         found = self._store.read_stream(self._keys.events, after, limit=limit, block_s=block_s)
         return [wire.read_event(entry, fields) for entry, fields in found]
+
+    def last_event(self) -> str:
+        found = self._store.call("XREVRANGE", self._keys.events, "+", "-", "COUNT", 1)
+        return found[0][0].decode() if found else "0-0"
 
     def next_due(self) -> datetime | None:
         due_ms = self._store.run("next_due")
@@ -189,8 +222,10 @@ class RedisQueue:
             below = f"({int(pairs[-1][1])}"
 
     def _read(self, job_ids: Sequence[str]) -> list[Job | None]:
-        reply = self._store.run("read", *job_ids) if job_ids else []
-        return [wire.read_job(ask, standing)[0] if ask else None for ask, standing in _pairs(reply)]
+        replies = self._store.run_many("read", _batches(job_ids, READ_BATCH))
+        return [
+            wire.read_job(ask, standing)[0] if ask else None for reply in replies for ask, standing in _pairs(reply)
+        ]
 
     def _specs_of(self, hashes: set[str]) -> dict[str, bytes]:
         unknown = [sha for sha in hashes if sha not in self._specs]
@@ -224,6 +259,7 @@ def _newcomer(job: Job) -> tuple[Argument, ...]:
         *(ms(job.latest_start), ms(job.planned_start), ms(job.not_before), job.pool or "", ms(drop_time(job))),
         *(job.project, job.array_id or "", " ".join(dict.fromkeys(map(check_id, job.needs))), ms(job.submitted_at)),
         job.reason.value if job.reason else "",
+        *(ms(job.planned_end), "" if job.planned_emissions_g is None else repr(job.planned_emissions_g)),
     )
 
 

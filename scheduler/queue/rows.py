@@ -1,15 +1,15 @@
 """The queue's listing: jobs by themselves, arrays as one row each, read in steps that never hold the server for long."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from carbonq.domain.job import WAITING, Job, JobState
+from carbonq.domain.job import Job, JobState
 from carbonq.domain.ports import JobQuery, JobRow
-from carbonq.domain.time import from_ms, to_ms
+from carbonq.domain.time import from_ms
 from carbonq.scheduler.queue.connection import Store
+from carbonq.scheduler.queue.folding import Part, leader, part_of, row_of
 from carbonq.scheduler.queue.scripts import Argument, Reply
 
 HEAD_STEPS = 1000  # jobs or arrays looked at by one script, a few milliseconds
@@ -21,52 +21,6 @@ class Head(NamedTuple):
 
     id: str
     is_array: bool
-
-
-class Part(NamedTuple):
-    """Some of an array's tasks, added up. `rank` orders the leads: the least leads."""
-
-    lead: str
-    rank: str
-    start: datetime | None
-    end: datetime | None
-    emissions_g: float | None
-    counts: Counter[JobState]
-
-
-def part_of(job: Job, emitted_g: tuple[float | None] | None) -> Part:
-    """A job by itself. `emitted_g` holds what its receipt says, which may be unknown; None where it has none."""
-    began = job.planned_start if job.state in WAITING else job.started_at or job.planned_start
-    (emissions_g,) = emitted_g or (job.planned_emissions_g,)
-    return Part(job.id, _rank(job, began), began, job.finished_at or job.planned_end, emissions_g, Counter([job.state]))
-
-
-def row_of(row_id: str, parts: Sequence[Part], lead: Job) -> JobRow:
-    counts = sum((part.counts for part in parts), Counter[JobState]())
-    starts = [part.start for part in parts if part.start]
-    ends = [part.end for part in parts if part.end]
-    grams = [part.emissions_g for part in parts if part.emissions_g is not None]
-    return JobRow(
-        id=row_id,
-        lead=lead,
-        counts=counts,
-        start=min(starts, default=None),
-        end=max(ends, default=None),
-        emissions_g=sum(grams) if len(grams) == len(parts) else None,
-    )
-
-
-def leader(parts: Iterable[Part]) -> str:
-    return min(parts, key=lambda part: part.rank).lead
-
-
-def _rank(job: Job, began: datetime | None) -> str:
-    """The next to start, the longest running, one that failed, the last to end. `lua/fold.lua` has the same order."""
-    if job.finished_at:
-        return f"{2 if job.state is JobState.FAILED else 3}{10**14 - to_ms(job.finished_at):015d}"
-    if job.state in WAITING:
-        return f"0{to_ms(began or job.latest_start):015d}"
-    return f"1{to_ms(began) if began else 0:015d}"
 
 
 class RowReader:
@@ -119,9 +73,7 @@ class RowReader:
     def _folded(self, arrays: Sequence[str]) -> dict[str, list[Part]]:
         sizes = self._store.calls([("ZCARD", self._keys.array(array)) for array in arrays])
         slices = [
-            (array, first)
-            for array, size in zip(arrays, sizes, strict=True)
-            for first in range(0, size, FOLD_BATCH)
+            (array, first) for array, size in zip(arrays, sizes, strict=True) for first in range(0, size, FOLD_BATCH)
         ]
         replies = self._store.run_many("fold", [(array, first, first + FOLD_BATCH - 1) for array, first in slices])
         parts: dict[str, list[Part]] = {}

@@ -3,7 +3,7 @@
 -- ARGV     1 number of specs S; S times: sha256, bytes
 --          then for each job: ask (JSON), and lines of: id, sha256, class, rank (priority and latest start), latest
 --          start, planned start, not_before, pool, drop time, project, array id, parents (separated by spaces), grid
---          time of submission, reason; what is unknown is empty
+--          time of submission, reason, planned end, grams as planned; what is unknown is empty
 -- returns  one text a job: new | same | conflict | orphan <parent>
 local bytes, refs = {}, {}
 local at = 2
@@ -28,8 +28,8 @@ local function enrol(id, parents)
 end
 
 local function accept(ask, text)
-  local id, sha, class, rank, latest, planned, not_before, pool, drop_at, project, array, parents, now, reason =
-    unpack(lines_of(text))
+  local id, sha, class, rank, latest, planned, not_before, pool, drop_at, project, array, parents, now, reason,
+    planned_end, emissions_g = unpack(lines_of(text))
   local known = redis.call('HGET', JOB .. id, 'sha')
   if known then return known == sha and 'same' or 'conflict' end
   local waits_for, failed, unknown = 0, nil, nil
@@ -43,7 +43,7 @@ local function accept(ask, text)
   redis.call('HSET', JOB .. id, 'ask', ask, 'sha', sha, 'state', state, 'seq', seq, 'fence', 0, 'attempts', 0,
     'class', class, 'rank', rank .. string.format('%012.0f', seq) .. id, 'latest', latest, 'planned', planned,
     'not_before', not_before, 'pool', pool, 'drop_at', drop_at, 'project', project, 'array', array,
-    'parents', waits_for, 'reason', reason)
+    'parents', waits_for, 'reason', reason, 'planned_end', planned_end, 'emissions_g', emissions_g)
   redis.call('ZADD', STATE .. state, seq, id)
   redis.call('ZADD', PROJECT .. project, seq, id)
   if array ~= '' then redis.call('ZADD', ARRAY .. array, seq, id) end
