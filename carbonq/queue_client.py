@@ -317,7 +317,10 @@ def cut(forecast: Forecast, start: datetime, end: datetime) -> Forecast:
     first, last = max(0, grid.index(start)), min(grid.slots, -(-int((end - grid.start).total_seconds()) // grid.slot_s))
     kept = SlotGrid(start=grid.at(first), slot_s=grid.slot_s, slots=last - first)
     return forecast.model_copy(
-        update={"grid": kept, "quantiles": {name: values[first:last] for name, values in forecast.quantiles.items()}}
+        update={
+            "grid": kept,
+            "quantiles_g_per_kwh": {name: values[first:last] for name, values in forecast.quantiles_g_per_kwh.items()},
+        }
     )
 
 

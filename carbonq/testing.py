@@ -67,7 +67,7 @@ def make_forecast(*values: float, start: datetime = MIDNIGHT, **fields: Any) -> 
         "issued_at": start,
         "fetched_at": start,
         "grid": SlotGrid(start=start, slots=len(values)),
-        "quantiles": {
+        "quantiles_g_per_kwh": {
             "0.1": tuple(0.8 * value for value in values),
             "0.5": values,
             "0.9": tuple(1.2 * value for value in values),

@@ -48,7 +48,7 @@ def expected_band_g(
 
 def on_slots(forecast: Forecast, quantile: str, grid: SlotGrid) -> tuple[float, ...]:
     """A quantile on another grid, its first and last value held where that grid reaches beyond the forecast."""
-    own, values = forecast.grid, forecast.quantiles[quantile]
+    own, values = forecast.grid, forecast.quantiles_g_per_kwh[quantile]
     if own.slot_s == grid.slot_s and own.start == grid.start and own.slots >= grid.slots:
         return tuple(values[: grid.slots])
     return tuple(_held(own, values, start, end) for start, end in grid)

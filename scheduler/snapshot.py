@@ -68,7 +68,9 @@ def frame(scene: Scene, hold: Collection[str] = (), hurry: Collection[str] = ())
         pools=tuple(_pool_snapshot(pool, room) for pool in pools),
         intensity_g_per_kwh={zone: on_slots(scene.forecasts[zone], "0.5", grid) for zone in _zones(pools)},
         intensity_quantiles={
-            zone: {name: on_slots(scene.forecasts[zone], name, grid) for name in scene.forecasts[zone].quantiles}
+            zone: {
+                name: on_slots(scene.forecasts[zone], name, grid) for name in scene.forecasts[zone].quantiles_g_per_kwh
+            }
             for zone in _zones(pools)
         },
         jobs=tuple(_plan_job(bundle, grid) for bundle in open_bundles.values()),

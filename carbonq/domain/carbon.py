@@ -101,23 +101,25 @@ class Forecast(Value):
     issued_at: UtcTime
     fetched_at: UtcTime
     grid: SlotGrid
-    quantiles: dict[str, tuple[float, ...]] = Field(description='keys such as "0.1", "0.5", "0.9"; g/kWh, one a slot')
+    quantiles_g_per_kwh: dict[str, tuple[float, ...]] = Field(
+        description='keys such as "0.1", "0.5", "0.9"; g/kWh, one a slot'
+    )
     extended_from: UtcTime | None = Field(
         default=None, description="from here on it is a typical profile, because the source's own forecast ended"
     )
 
     @model_validator(mode="after")
     def _covers_its_grid(self) -> "Forecast":
-        if "0.5" not in self.quantiles:
+        if "0.5" not in self.quantiles_g_per_kwh:
             raise ValueError('a forecast needs its median, quantile "0.5"')
-        for name, values in self.quantiles.items():
+        for name, values in self.quantiles_g_per_kwh.items():
             if len(values) != self.grid.slots:
                 raise ValueError(f"quantile {name} has {len(values)} values for {self.grid.slots} slots")
         return self
 
     @property
     def median_g_per_kwh(self) -> tuple[float, ...]:
-        return self.quantiles["0.5"]
+        return self.quantiles_g_per_kwh["0.5"]
 
     def at(self, moment: datetime) -> float | None:
         """The median of the slot that holds `moment`, or None outside the forecast."""
@@ -141,5 +143,5 @@ class Forecast(Value):
 
 def quantile_band(forecast: Forecast) -> tuple[Sequence[float], Sequence[float]]:
     """The outermost quantiles, low and high; the median twice where there is nothing else."""
-    keys = sorted(forecast.quantiles, key=float)
-    return forecast.quantiles[keys[0]], forecast.quantiles[keys[-1]]
+    keys = sorted(forecast.quantiles_g_per_kwh, key=float)
+    return forecast.quantiles_g_per_kwh[keys[0]], forecast.quantiles_g_per_kwh[keys[-1]]

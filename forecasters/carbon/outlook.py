@@ -165,10 +165,10 @@ class Outlook:
                 "model": f"{own.model}, then {model.model}",
                 "extended_from": own.grid.end,
                 "grid": grid,
-                "quantiles": {
-                    name: values + tuple(value * level for value in model.quantiles[name][overlap:])
-                    for name, values in own.quantiles.items()
-                    if name in model.quantiles
+                "quantiles_g_per_kwh": {
+                    name: values + tuple(value * level for value in model.quantiles_g_per_kwh[name][overlap:])
+                    for name, values in own.quantiles_g_per_kwh.items()
+                    if name in model.quantiles_g_per_kwh
                 },
             }
         )
@@ -214,7 +214,7 @@ def _sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
         )
     if grid.slots and not forecast.grid.slots:
         raise SourceNonsense(f"an empty forecast for {zone}")
-    for values in forecast.quantiles.values():
+    for values in forecast.quantiles_g_per_kwh.values():
         for value in values:
             checked_intensity(value, forecast.source)
     return forecast
@@ -230,7 +230,7 @@ def _still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast |
         return None
     cut = {
         "grid": SlotGrid(start=kept.grid.at(first), slot_s=grid.slot_s, slots=last - first),
-        "quantiles": {name: values[first:last] for name, values in kept.quantiles.items()},
+        "quantiles_g_per_kwh": {name: values[first:last] for name, values in kept.quantiles_g_per_kwh.items()},
         "model": kept.model.partition(", then ")[0],
         "extended_from": None,
     }

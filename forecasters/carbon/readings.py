@@ -98,5 +98,5 @@ def forecast_of(
         issued_at=now,
         fetched_at=now,
         grid=grid.model_copy(update={"slots": len(quantiles["0.5"])}),
-        quantiles=dict(quantiles),
+        quantiles_g_per_kwh=dict(quantiles),
     )

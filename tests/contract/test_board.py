@@ -70,7 +70,7 @@ def test_the_last_forecast_of_each_zone_is_kept(board: Board) -> None:
         issued_at=MIDNIGHT,
         fetched_at=MIDNIGHT,
         grid=SlotGrid(start=MIDNIGHT, slots=2),
-        quantiles={"0.5": (0.1, 0.2)},
+        quantiles_g_per_kwh={"0.5": (0.1, 0.2)},
     )
     board.put_forecast(forecast)
     newer = forecast.model_copy(update={"model": "newer"})

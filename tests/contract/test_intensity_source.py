@@ -90,7 +90,7 @@ def test_a_forecast_names_where_it_comes_from(case: Case) -> None:
 
 
 def test_quantiles_are_finite_and_in_order(case: Case) -> None:
-    quantiles = case.source.forecast(case.zone, NOW, NOW + DAY).quantiles
+    quantiles = case.source.forecast(case.zone, NOW, NOW + DAY).quantiles_g_per_kwh
     bands = [quantiles[name] for name in sorted(quantiles, key=float)]
     for slot in zip(*bands, strict=True):
         assert all(map(math.isfinite, slot))

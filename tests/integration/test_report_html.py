@@ -72,7 +72,11 @@ def day(origin: Origin = Origin.MEASURED, zone: str = "DE", slots: int = 96) -> 
         issued_at=MIDNIGHT,
         fetched_at=MIDNIGHT,
         grid=SlotGrid(start=MIDNIGHT, slots=slots),
-        quantiles={"0.1": tuple(v * 0.9 for v in values), "0.5": tuple(values), "0.9": tuple(v * 1.1 for v in values)},
+        quantiles_g_per_kwh={
+            "0.1": tuple(v * 0.9 for v in values),
+            "0.5": tuple(values),
+            "0.9": tuple(v * 1.1 for v in values),
+        },
     )
     return IntensitySeries(zone=zone, source="csv", attribution="A grid, CC BY 4.0", readings=readings), forecast
 

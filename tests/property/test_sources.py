@@ -103,7 +103,7 @@ def test_a_typical_forecast_covers_any_span_with_finite_ordered_quantiles(
 ) -> None:
     forecast = TypicalSource().forecast(zone, now, now + span)
     assert forecast.grid == SlotGrid.covering(now, now + span)
-    for low, middle, high in zip(*(forecast.quantiles[name] for name in ("0.1", "0.5", "0.9")), strict=True):
+    for low, middle, high in zip(*(forecast.quantiles_g_per_kwh[name] for name in ("0.1", "0.5", "0.9")), strict=True):
         assert 0 < low <= middle <= high < math.inf
 
 

@@ -28,7 +28,7 @@ def forecast(**quantiles: tuple[float, ...]) -> Forecast:
     grid = SlotGrid(start=START, slots=2)
     return Forecast(
         zone="FR", source="test", model="none", origin=Origin.FORECAST, issued_at=START, fetched_at=START, grid=grid,
-        quantiles={name.replace("q", "0."): values for name, values in quantiles.items()},
+        quantiles_g_per_kwh={name.replace("q", "0."): values for name, values in quantiles.items()},
     )  # fmt: skip
 
 

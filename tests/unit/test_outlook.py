@@ -180,7 +180,7 @@ def test_a_zone_that_nothing_knows_still_gets_a_forecast_with_a_wide_band() -> N
     forecast = Outlook([]).forecast("XX-NOWHERE", NOW, NOW + DAY)
     assert set(forecast.median_g_per_kwh) == {WORLD_G_PER_KWH}
     assert forecast.origin is Origin.MODELLED
-    assert forecast.quantiles["0.9"][0] > 5 * forecast.quantiles["0.1"][0]
+    assert forecast.quantiles_g_per_kwh["0.9"][0] > 5 * forecast.quantiles_g_per_kwh["0.1"][0]
 
 
 def test_a_short_forecast_is_extended_at_its_own_level() -> None:
@@ -191,7 +191,9 @@ def test_a_short_forecast_is_extended_at_its_own_level() -> None:
         def forecast(self, zone: str, now: datetime, end: datetime) -> Forecast:
             usual = TypicalSource().forecast(zone, now, now + DAY)
             doubled = {"0.5": tuple(2 * value for value in usual.median_g_per_kwh)}
-            return usual.model_copy(update={"quantiles": doubled, "origin": Origin.FORECAST, "source": self.name})
+            return usual.model_copy(
+                update={"quantiles_g_per_kwh": doubled, "origin": Origin.FORECAST, "source": self.name}
+            )
 
     forecast = Outlook([Doubled(0)]).forecast("FR", NOW, NOW + 3 * DAY)
     assert forecast.median_g_per_kwh == pytest.approx([2 * value for value in profile.median_g_per_kwh])
@@ -200,7 +202,7 @@ def test_a_short_forecast_is_extended_at_its_own_level() -> None:
 
 def test_what_is_shown_of_an_extended_forecast_are_the_quantiles_that_both_parts_have() -> None:
     banded = Outlook([Flat(100, reach=HOUR, quantiles=("0.1", "0.5", "0.95"))]).forecast("FR", NOW, NOW + DAY)
-    assert sorted(banded.quantiles) == ["0.1", "0.5"]
+    assert sorted(banded.quantiles_g_per_kwh) == ["0.1", "0.5"]
 
 
 @pytest.mark.parametrize("value", [0.0, -50.0])

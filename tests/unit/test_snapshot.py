@@ -97,7 +97,7 @@ def test_not_before_is_kept_to_the_second() -> None:
 
 def test_a_forecast_on_another_grid_is_averaged_and_held() -> None:
     hourly = make_forecast(
-        100, 200, grid=SlotGrid(start=at(0), slot_s=3600, slots=2), quantiles={"0.5": (100.0, 200.0)}
+        100, 200, grid=SlotGrid(start=at(0), slot_s=3600, slots=2), quantiles_g_per_kwh={"0.5": (100.0, 200.0)}
     )
 
     assert frame(scene(forecast=hourly)).snapshot.intensity_g_per_kwh == {"FR": (100, 100, 200, 200)}

@@ -70,7 +70,11 @@ def make_forecast(**fields: Any) -> Forecast:
         "issued_at": MIDNIGHT - timedelta(minutes=12),
         "fetched_at": MIDNIGHT,
         "grid": SlotGrid(start=MIDNIGHT, slots=48),
-        "quantiles": {"0.1": tuple(m * 0.9 for m in medians), "0.5": medians, "0.9": tuple(m * 1.2 for m in medians)},
+        "quantiles_g_per_kwh": {
+            "0.1": tuple(m * 0.9 for m in medians),
+            "0.5": medians,
+            "0.9": tuple(m * 1.2 for m in medians),
+        },
     }
     return Forecast(**(defaults | fields))
 

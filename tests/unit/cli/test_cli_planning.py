@@ -86,14 +86,14 @@ def test_a_typical_day_is_labelled_as_such(cli: Cli) -> None:
 
 def test_a_long_forecast_still_fits_a_screen(cli: Cli) -> None:
     grid = SlotGrid(start=MIDNIGHT, slots=48 * 7)
-    cli.client.found_forecast = make_forecast(grid=grid, quantiles={"0.5": tuple(range(1, 48 * 7 + 1))})
+    cli.client.found_forecast = make_forecast(grid=grid, quantiles_g_per_kwh={"0.5": tuple(range(1, 48 * 7 + 1))})
     done = cli("forecast", "--hours", "168")
     assert len(done.out.splitlines()) <= 3 + 1 + chart.MAX_LINES + 2
     assert "as clean as now" in done.out
 
 
 def test_intensity_below_zero_and_of_zero_is_drawn_without_a_bar(cli: Cli) -> None:
-    cli.client.found_forecast = make_forecast(quantiles={"0.5": (-50.0, 0.0) * 24})
+    cli.client.found_forecast = make_forecast(quantiles_g_per_kwh={"0.5": (-50.0, 0.0) * 24})
     done = cli("forecast")
     assert done.code == 0
     assert "█" not in done.out
