@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from carbonq import bootstrap, jobfile
+from carbonq.domain.spec import JobFile
 from carbonq.scheduler.queue.server import EmbeddedServer
 
 BASE = "python -c 'import typer, redis'"
@@ -31,7 +32,7 @@ def queue_with_jobs() -> Iterator[dict[str, str]]:
         server.start()
         try:
             client = bootstrap.client(bootstrap.settings({"redis_url": server.url, "zone": "FR"}))
-            client.submit(jobfile.JobFile(jobfile.parse(JOB), JOB, folder))
+            client.submit(JobFile(jobfile.parse(JOB), JOB, folder))
             yield dict(os.environ) | {"CARBONQ_REDIS_URL": server.url, "CARBONQ_ZONE": "FR"}
         finally:
             server.stop()
