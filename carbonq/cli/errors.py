@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from errno import EDQUOT, ENOSPC
 from typing import TYPE_CHECKING
 
 from carbonq.cli.output import note, paint, plain, safe
@@ -48,6 +49,8 @@ def _as_known(error: BaseException) -> CarbonqError:
         kind = NotFound if isinstance(error, FileNotFoundError) else CarbonqError
         kind = InvalidInput if isinstance(error, IsADirectoryError | NotADirectoryError) else kind
         return kind(f"{error.filename}: {error.strerror or error}")
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+        return CarbonqError(f"the output could not be written: {error.strerror}", hint="make room, then run it again")
     return CarbonqError(
         f"unexpected {type(error).__name__}: {error}",
         hint="this is a mistake in carbonq; run the command again with --debug and report what it prints",

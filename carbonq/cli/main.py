@@ -1,5 +1,6 @@
 """The `carbonq` command. Only typer is loaded before a command runs, so that help and completion are quick."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -138,8 +139,20 @@ for panel, commands in (
 app.add_typer(settings.config, name="config", rich_help_panel=REPORTS)
 
 
+def _open_what_is_closed() -> None:
+    """A caller may have closed the standard streams (`>&-`): what is written to them goes nowhere, and breaks nothing."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            opened = open(os.devnull, mode)  # noqa: PTH123, SIM115  # stays open as long as the process
+            if opened.fileno() != descriptor:
+                os.dup2(opened.fileno(), descriptor)  # so that no file or socket takes its number
+            setattr(sys, name, opened)
+
+
 def main() -> None:
     """The console entry point."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError):  # a replaced stream may be no text file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -175,3 +175,19 @@ def test_names_of_all_letters_are_told_back(terminal: Terminal, words: Sequence[
     done = terminal.run(*words)
     assert done.returncode == 3
     assert words[1] in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_break_nothing(terminal: Terminal, closed: str) -> None:
+    command = ["/bin/sh", "-c", f"exec {' '.join(CARBONQ)} status {closed}"]
+    done = subprocess.run(command, env=terminal.env, cwd=terminal.home, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+def test_a_full_disk_is_no_mistake_of_carbonq(terminal: Terminal) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*CARBONQ, "zones"], env=terminal.env, cwd=terminal.home, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output could not be written: No space left on device")
