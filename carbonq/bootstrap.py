@@ -267,91 +267,17 @@ def _margin(settings: Settings) -> Margin:
     return Margin(settings.deadline_margin_rel, settings.deadline_margin_min_s)
 
 
-def run_up(settings: Settings, *, on_ready: Callable[..., None]) -> None:
-    """The private server (where no other is configured), the scheduler and one worker, until Ctrl-C or SIGTERM.
+def services(env: Mapping[str, str], logs: Path, tell: Callable[[str], None]) -> Supervisor:
+    """The scheduler and one worker, to be kept running with `env` as children of this process.
 
-    Ctrl-C lets running jobs end; a second one, or SIGTERM, leaves them to their shims, for the next `up` to find.
+    On one machine people mean by `python` the one that carbonq lives with, activated or not: it leads their PATH.
     """
     from carbonq.supervisor import Supervisor
 
-    private = server(settings) if settings.redis_url is None else None
-    where = private.start() if private is not None else url(settings)
-    env = dict(os.environ) | _handed_down(settings)
     program = [sys.executable, "-m", "carbonq"]
+    path = os.pathsep.join((os.path.dirname(sys.executable), env.get("PATH", os.defpath)))  # noqa: PTH120  # a text among texts
     commands = {"scheduler": [*program, "scheduler"], "worker": [*program, "worker"]}
-    services = Supervisor(commands, env, settings.data_dir / "logs", _tell)
-    stop = _StopRequests()
-    try:
-        adapters(settings)
-        services.start()
-        on_ready(*_facts(settings, where, services.log_of("worker").parent))
-        while not stop.asked:
-            services.watch()
-            stop.wait(0.2)
-        if stop.gently:
-            _let_jobs_end(services, stop)
-    finally:
-        services.stop()
-        if private is not None:
-            private.stop()
-
-
-class _StopRequests:
-    """SIGINT and SIGTERM as they come: the first SIGINT asks gently, anything more asks firmly."""
-
-    def __init__(self) -> None:
-        self.asked = self.gently = False
-        self._news = threading.Event()
-        signal.signal(signal.SIGINT, lambda *_: self._ask(gently=not self.asked))
-        signal.signal(signal.SIGTERM, lambda *_: self._ask(gently=False))
-
-    def wait(self, timeout_s: float) -> None:
-        """Until something new was asked, at most `timeout_s`."""
-        if self._news.wait(timeout_s):
-            self._news.clear()
-
-    def _ask(self, *, gently: bool) -> None:
-        self.asked, self.gently = True, gently
-        self._news.set()
-
-
-def _let_jobs_end(services: Supervisor, stop: _StopRequests) -> None:
-    _tell(
-        "stopping: running jobs may end first; Ctrl-C once more leaves them running, for the next `carbonq up` to find"
-    )
-    services.send("worker", signal.SIGINT)
-    while stop.gently and not services.ended("worker"):
-        stop.wait(0.2)
-
-
-def _handed_down(settings: Settings) -> dict[str, str]:
-    """What the services have to be told: the settings that flags may have changed, and the programs beside carbonq's own.
-
-    On one machine people mean by `python` the one that carbonq lives with, activated or not.
-    """
-    told = {
-        "CARBONQ_NAMESPACE": settings.namespace,
-        "CARBONQ_ZONE": settings.zone,
-        "CARBONQ_DATA_DIR": str(settings.data_dir),
-        "CARBONQ_RUNTIME_DIR": str(settings.runtime_dir),
-        "PATH": os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath))),  # noqa: PTH120  # a text among texts
-    }
-    return told | ({"CARBONQ_REDIS_URL": settings.redis_url} if settings.redis_url else {})
-
-
-def _facts(settings: Settings, where: str, logs: Path) -> tuple[str, ...]:
-    from carbonq.settings import redact_url
-
-    origin = settings.origins.get("zone", "default")
-    return (
-        f"queue   {redact_url(where)}",
-        f"zone    {settings.zone} ({origin}), intensity from {', '.join(settings.sources)}",
-        f"logs    {logs}",
-    )
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    return Supervisor(commands, {**env, "PATH": path}, logs, tell)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -96,10 +96,7 @@ def _services(folder: Path, tell: Tell) -> Iterator[Scene]:
     bootstrap.put_time_mapping(
         settings, TimeMapping(real_epoch=real_now(), grid_epoch=EVENING.astimezone(UTC), speed=SPEED)
     )
-    program = [sys.executable, "-m", "carbonq"]
-    supervisor = Supervisor(
-        {"scheduler": [*program, "scheduler"], "worker": [*program, "worker"]}, env, folder / "logs", tell
-    )
+    supervisor = bootstrap.services(env, folder / "logs", tell)
     supervisor.start()
     try:
         client = bootstrap.client(settings)
@@ -115,9 +112,7 @@ def _services(folder: Path, tell: Tell) -> Iterator[Scene]:
 def _child_env(folder: Path, url: str) -> dict[str, str]:
     """Nothing of the user's own settings: the demo is the same everywhere, and touches nobody's queue."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARBONQ_")}
-    bin_folder = str(Path(sys.executable).parent)
     return kept | {
-        "PATH": f"{bin_folder}:{kept.get('PATH', os.defpath)}",
         "XDG_CONFIG_HOME": str(folder / "config"),
         "CARBONQ_REDIS_URL": url,
         "CARBONQ_NAMESPACE": "demo",

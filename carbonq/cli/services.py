@@ -62,7 +62,7 @@ def up(ctx: typer.Context) -> None:
             note(f"  {safe(str(fact))}")
         note("Ctrl-C stops it; jobs that wait are kept.", "dim")
 
-    here.part("bootstrap").run_up(here.settings, on_ready=on_ready)
+    here.part("up").run(here.settings, on_ready=on_ready)
 
 
 def doctor(ctx: typer.Context) -> None:

@@ -24,7 +24,7 @@ class Session:
     debug: bool = False
 
     def part(self, name: str) -> Any:
-        """`bootstrap`, `demo` or `doctor`: the modules that the command line drives."""
+        """`bootstrap`, `demo`, `doctor` or `up`: the modules that the command line drives."""
         from importlib import import_module
 
         return self.given[name] if name in self.given else import_module(f"carbonq.{name}")

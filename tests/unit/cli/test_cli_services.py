@@ -32,10 +32,10 @@ def test_the_scheduler_runs(cli: Cli) -> None:
 
 
 def test_up_says_when_it_is_ready_and_what_comes_next(cli: Cli) -> None:
-    def run_up(settings: object, *, on_ready: Callable[..., None]) -> None:
+    def run(settings: object, *, on_ready: Callable[..., None]) -> None:
         on_ready("queue on unix:///run/redis.sock")
 
-    cli.house.run_up = run_up
+    cli.parts["up"] = SimpleNamespace(run=run)
     done = cli("up")
     assert done.out == ""
     assert "carbonq submit job.yaml" in done.err
