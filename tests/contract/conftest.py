@@ -117,9 +117,18 @@ def sources_on_test_time() -> dict[str, str]:
 
 def make_worker(**fields: Any) -> WorkerInfo:
     """A worker in DE with room for four one-CPU jobs; `gpus`, `cpus` and the like set its free capacity."""
-    free = Capacity(**{"cpus": 4} | {name: fields.pop(name) for name in Capacity.model_fields if name in fields})
-    known: dict[str, Any] = {"worker_id": "w1", "host": "here", "zone": "DE", "capacity": free, "free": free}
-    return WorkerInfo(**(known | {"started_at": MIDNIGHT, "seen_at": MIDNIGHT} | fields))
+    sizes: dict[str, Any] = {name: fields.pop(name) for name in Capacity.model_fields if name in fields}
+    free = Capacity(**{"cpus": 4, **sizes})
+    known: dict[str, Any] = {
+        "worker_id": "w1",
+        "host": "here",
+        "zone": "DE",
+        "capacity": free,
+        "free": free,
+        "started_at": MIDNIGHT,
+        "seen_at": MIDNIGHT,
+    }
+    return WorkerInfo(**(known | fields))
 
 
 @pytest.fixture(params=["memory", "valkey", "redis"])

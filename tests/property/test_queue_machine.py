@@ -251,7 +251,7 @@ def _run(url: str, change: tuple[str, str, str] | None = None, *, examples: int)
                 database=None,
                 phases=(Phase.generate,) if change else tuple(Phase),
                 report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
             ),
         )
     finally:
