@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,17 @@ from carbonq.domain.energy import PowerProfile
 from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, Measurement, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
-from carbonq.domain.ports import Board, EnergyPredictor, IntensitySource, JobQuery, JobQueue, Ledger, LogTail, Planner
+from carbonq.domain.ports import (
+    Board,
+    EnergyPredictor,
+    IntensitySource,
+    JobQuery,
+    JobQueue,
+    JobRow,
+    Ledger,
+    LogTail,
+    Planner,
+)
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
@@ -33,6 +44,8 @@ MOST_JOBS = 100_000
 PAST_RUNS = 200
 """As many past jobs as a prediction at submit looks through."""
 WAIT_BLOCK_S = 1.0
+LOOK_AGAIN_S = 60.0
+"""How often `wait` looks at all jobs that are left: the queue keeps its last events alone, and a waiter may be stopped."""
 ONE_PIECE = "it runs in one piece: `interruptible` is kept, but nothing is paused yet"
 
 
@@ -78,20 +91,14 @@ class QueueClient:
         return self._quoted(file, job_id=new_id(file.spec.name), submitter="").quote
 
     def submit(self, file: JobFile, *, job_id: str | None = None, submitter: str = "") -> Submitted:
-        if job_id and (known := self._known(job_id)):
-            return self._again(file, job_id, known)
+        if job_id and (known := self._queue.task_ids(job_id)):
+            return self._again(file, job_id, self._queue.get_many(known))
         job_id = job_id or new_id(file.spec.name)
         quoted = self._quoted(file, job_id=job_id, submitter=submitter)
         if not quoted.quote.feasible:
             raise _infeasible(quoted.quote)
         new = self._queue.submit(quoted.jobs, {quoted.jobs[0].spec_sha256: file.document})
         return Submitted(job_id, len(quoted.jobs), any(new), quoted.quote)
-
-    def _known(self, job_id: str) -> list[Job]:
-        try:
-            return [self._queue.get(job_id)]
-        except JobNotFound:
-            return self._queue.jobs(JobQuery(array_id=job_id, limit=MOST_JOBS))
 
     def _again(self, file: JobFile, job_id: str, known: list[Job]) -> Submitted:
         """The same id once more: the queue checks that it is the same spec, and keeps what it has."""
@@ -128,8 +135,7 @@ class QueueClient:
         """The jobs that it needs, an array by all of its tasks. What is not known is for the queue to refuse."""
         found: list[str] = []
         for name in spec.needs:
-            tasks = sorted(self._known(name), key=lambda job: job.array_index or 0)
-            found += [job.id for job in tasks] or [name]
+            found += self._queue.task_ids(name) or [name]
         if len(found) * spec.tasks > MOST_JOBS:
             raise InvalidInput(
                 f"{spec.tasks} tasks that need {len(found)} jobs each are too many links",
@@ -173,36 +179,39 @@ class QueueClient:
     def jobs(self, query: JobQuery) -> list[Job]:
         return self._queue.jobs(query)
 
+    def rows(self, query: JobQuery) -> list[JobRow]:
+        return self._queue.rows(query)
+
     def counts(self) -> dict[JobState, int]:
         return self._queue.counts()
 
     def job(self, job_id: str) -> Job:
-        found = self.tasks(job_id)
-        if len(found) > 1:
+        first, *others = self.task_ids(job_id)
+        if others:
             raise InvalidInput(
-                f"{job_id} is an array of {len(found)} tasks", hint=f"name one of them, such as {found[0].id}"
+                f"{job_id} is an array of {1 + len(others)} tasks", hint=f"name one of them, such as {first}"
             )
-        return found[0]
+        return self._queue.get(first)
 
     def tasks(self, job_id: str) -> list[Job]:
-        if known := self._known(job_id):
-            return sorted(known, key=lambda job: job.array_index or 0)
-        begins = (
-            [job for job in self._queue.jobs(JobQuery(limit=MOST_JOBS)) if job.id.startswith(job_id)] if job_id else []
-        )
-        names = sorted({job.array_id or job.id for job in begins})
+        return self._queue.get_many(self.task_ids(job_id))
+
+    def task_ids(self, job_id: str) -> list[str]:
+        if known := self._queue.task_ids(job_id):
+            return known
+        names = self._queue.names(job_id, limit=MOST_JOBS) if job_id else []
         if not names:
             raise JobNotFound(job_id)
         if len(names) > 1:
             raise InvalidInput(
-                f"{len(names)} jobs begin with {job_id!r}", hint=f"write more of it: {', '.join(names[:4])}"
+                f"{len(names)} jobs begin with {job_id!r}", hint=f"write more of it: {', '.join(sorted(names)[:4])}"
             )
-        return self.tasks(begins[0].id if len(begins) == 1 else names[0])
+        return self._queue.task_ids(names[0])
 
     def spec(self, job_id: str) -> JobSpec:
         from carbonq.jobfile import parse
 
-        job = self.tasks(job_id)[0]
+        job = self._queue.get(self.task_ids(job_id)[0])
         return parse(self._queue.spec(job.id), job.name)
 
     def measurements(self, job_id: str) -> list[Measurement]:
@@ -246,35 +255,39 @@ class QueueClient:
     # --- acting
 
     def cancel(self, job_ids: Sequence[str]) -> list[Job]:
-        return self._each(job_ids, self._queue.cancel)
+        return self._each(job_ids, self._queue.cancel_many)
 
     def run_now(self, job_ids: Sequence[str]) -> list[Job]:
-        return self._each(job_ids, self._queue.run_now)
+        return self._each(job_ids, self._queue.run_now_many)
 
-    def _each(self, job_ids: Sequence[str], act: Callable[[str, datetime], JobState]) -> list[Job]:
-        jobs = [job for job_id in job_ids for job in self.tasks(job_id)]
-        for job in jobs:
-            act(job.id, self._clock.now())
-        return [self._queue.get(job.id) for job in jobs]
+    def _each(self, job_ids: Sequence[str], act: Callable[[Sequence[str], datetime], list[JobState]]) -> list[Job]:
+        ids = [task_id for job_id in job_ids for task_id in self.task_ids(job_id)]
+        act(ids, self._clock.now())
+        return self._queue.get_many(ids)
 
     def wait(self, job_ids: Sequence[str], timeout_s: float | None = None) -> Iterator[Job]:
-        give_up = monotonic() + timeout_s if timeout_s is not None else None
-        left = {job.id for job_id in job_ids for job in self.tasks(job_id)}
-        cursor = self._queue.wait_for_change("", 0.0)
+        give_up = monotonic() + (inf if timeout_s is None else timeout_s)
+        cursor = self._queue.last_event()
+        left = dict.fromkeys(task_id for job_id in job_ids for task_id in self.task_ids(job_id))
+        look, looked_at = list(left), monotonic()
         while True:
-            for job in [self._queue.get(job_id) for job_id in sorted(left)]:
+            for job in self._queue.get_many(look):
                 if job.state in TERMINAL:
-                    left.discard(job.id)
+                    del left[job.id]
                     yield job
             if not left:
                 return
-            if give_up is not None and monotonic() >= give_up:
+            if (now := monotonic()) >= give_up:
                 raise TimeoutError(f"{len(left)} of the jobs have not ended")
-            cursor = self._await_news(cursor, give_up)
+            cursor, look = self._ended_since(cursor, left, min(WAIT_BLOCK_S, give_up - now))
+            if now - looked_at > LOOK_AGAIN_S:
+                look, looked_at = list(left), now
 
-    def _await_news(self, cursor: str, give_up: float | None) -> str:
-        left_s = WAIT_BLOCK_S if give_up is None else max(0.0, min(WAIT_BLOCK_S, give_up - monotonic()))
-        return self._queue.wait_for_change(cursor, left_s)
+    def _ended_since(self, cursor: str, wanted: Container[str], block_s: float) -> tuple[str, list[str]]:
+        """Which of the wanted jobs have ended after that event, and the cursor to go on from."""
+        events = self._queue.events(cursor, block_s=block_s)
+        ended = dict.fromkeys(event.job_id for event in events if event.state in TERMINAL and event.job_id in wanted)
+        return events[-1].cursor if events else cursor, list(ended)
 
     # --- the grid
 

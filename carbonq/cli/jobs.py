@@ -148,14 +148,15 @@ def status(
 
     here = session.of(ctx)
     client = here.client
+    wanted = listing.states_of(states)
     if jobs:
-        rows = [views.Row(job.id, (job,)) for name in jobs for job in client.tasks(name)]
+        rows = [row for name in jobs for row in listing.unfolded(client, name)]
     else:
-        rows = listing.rows(client, listing.states_of(states), project, limit=limit, every=every)
+        rows = listing.rows(client, wanted, project, limit=limit, every=every)
     if here.json:
-        write_json([job for row in rows for job in row.tasks])
+        write_json(list(listing.jobs_of(client, rows, None if jobs else wanted)))
     elif rows:
-        say(views.jobs_table(rows, client.now(), emitted_g=listing.emitted_g(client, rows)))
+        say(views.jobs_table(rows, client.now()))
         listing.hints(client, rows, limit)
     else:
         listing.nothing(filtered=bool(states or project))
@@ -172,15 +173,14 @@ def show(ctx: typer.Context, job: JobId) -> None:
 
     here = session.of(ctx)
     client = here.client
-    tasks = client.tasks(job)
-    if len(tasks) > 1:
-        rows = [views.Row(task.id, (task,)) for task in tasks]
+    rows = listing.unfolded(client, job)
+    found = rows[0].lead
+    if len(rows) > 1:
         if here.json:
-            write_json({"array_id": tasks[0].array_id, "tasks": tasks})
+            write_json({"array_id": found.array_id, "tasks": [row.lead for row in rows]})
         else:
-            say(views.jobs_table(rows, client.now(), emitted_g=listing.emitted_g(client, rows)))
+            say(views.jobs_table(rows, client.now()))
         return
-    found = tasks[0] if tasks else client.job(job)
     spec, seen, receipt = client.spec(found.id), client.measurements(found.id), client.receipt(found.id)
     if here.json:
         write_json({"job": found, "spec": spec, "measurements": seen, "receipt": receipt})
@@ -283,7 +283,7 @@ def _wait_for(here: session.Session, ids: Sequence[str], timeout_s: float | None
     from carbonq.cli.progress import Progress
     from carbonq.domain.job import JobState
 
-    total = sum(len(here.client.tasks(name)) for name in ids)
+    total = sum(len(here.client.task_ids(name)) for name in ids)
     bad = 0
     with Progress("Waiting", total) as progress:
         for job in here.client.wait(ids, timeout_s):
@@ -325,8 +325,8 @@ def _show_changed(here: session.Session, jobs: Sequence[Job]) -> None:
     if here.json:
         write_json(jobs)
         return
-    for row in views.fold(jobs):
-        say(views.changed(row))
+    for line in views.changed(jobs):
+        say(line)
 
 
 COMMANDS: tuple[tuple[str, Any], ...] = (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from carbonq.cli import words
 from carbonq.cli.output import Cell, Column, fields, note, paint, safe, say, table
 from carbonq.domain.carbon import Origin
-from carbonq.domain.job import ACTIVE, TERMINAL, Job, JobState, Measurement
+from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Job, JobState, Measurement
+from carbonq.domain.ports import JobRow
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
-from carbonq.domain.units import format_duration, known_sum
+from carbonq.domain.units import format_duration
 from carbonq.reports.format import UNKNOWN, co2e, count, energy, mass, percent, shorten
 
 if TYPE_CHECKING:
@@ -120,27 +121,7 @@ def _difference(emissions_g: float, planned_g: float | None) -> str:
 # --- many jobs
 
 
-class Row(NamedTuple):
-    """One line of `status`: a job, or an array with its tasks."""
-
-    id: str
-    tasks: tuple[Job, ...]
-
-    @property
-    def first(self) -> Job:
-        return self.tasks[0]
-
-
-def fold(jobs: Iterable[Job]) -> list[Row]:
-    """The tasks of an array in one row, the order kept."""
-    rows: dict[str, list[Job]] = {}
-    for job in jobs:
-        rows.setdefault(job.array_id or job.id, []).append(job)
-    return [Row(name, tuple(tasks)) for name, tasks in rows.items()]
-
-
-def jobs_table(rows: Sequence[Row], now: datetime, *, emitted_g: dict[str, float | None] | None = None) -> str:
-    """`emitted_g` gives what ended jobs emitted, by job id; before their end jobs show what is planned."""
+def jobs_table(rows: Sequence[JobRow], now: datetime) -> str:
     columns = [
         Column("JOB", least=30),
         Column("STATE", least=14),
@@ -149,22 +130,26 @@ def jobs_table(rows: Sequence[Row], now: datetime, *, emitted_g: dict[str, float
         Column("CO2E", right=True),
         Column("WHY", least=12, spare=2),
     ]
-    return table(columns, [_row(row, now, emitted_g or {}) for row in rows])
+    return table(columns, [_row(row, now) for row in rows])
 
 
-def _row(row: Row, now: datetime, emitted_g: dict[str, float | None]) -> list[Cell | str]:
-    starts = [start for job in row.tasks if (start := job.started_at or job.planned_start)]
-    slacks = [slack for job in row.tasks if (slack := words.slack_s(job, now)) is not None]
-    reasons = list(dict.fromkeys(text for job in row.tasks if (text := words.reason(job, now))))
-    leading = min(row.tasks, key=lambda job: _RANK[job.state])
+def _row(row: JobRow, now: datetime) -> list[Cell | str]:
+    """An array shows the start that is ahead, if one is, and why it is then."""
+    lead = row.lead
     return [
-        Cell(row.id, "bold" if leading.state in ACTIVE else ""),
-        words.state(row.first) if len(row.tasks) == 1 else Cell(_count(row.tasks), words.STATE_COLOURS[leading.state]),
-        words.clock_time(min(starts, default=None), now),
-        words.slack(min(slacks, default=None)),
-        mass(known_sum(emitted_g.get(job.id, job.planned_emissions_g) for job in row.tasks)),
-        reasons[0] if len(reasons) == 1 else words.reason(leading, now),
+        Cell(row.id, "bold" if row.counts.keys() & ACTIVE else ""),
+        words.state(lead) if row.tasks == 1 else _count(row.counts),
+        words.clock_time(lead.planned_start if lead.state in WAITING else row.start, now),
+        words.slack(_row_slack_s(row, now)),
+        mass(row.emissions_g),
+        words.reason(lead, now),
     ]
+
+
+def _row_slack_s(row: JobRow, now: datetime) -> float:
+    """Of an array that of its last task: the tasks share their deadline."""
+    slack_s = words.slack_s(row.lead, now)
+    return slack_s if row.tasks == 1 or row.end is None else min(slack_s, (row.lead.deadline - row.end).total_seconds())
 
 
 _RANK = {state: rank for rank, state in enumerate(
@@ -174,10 +159,10 @@ _RANK = {state: rank for rank, state in enumerate(
 """What an array shows first of its tasks."""
 
 
-def _count(tasks: Sequence[Job]) -> str:
-    counts = Counter(job.state for job in tasks)
-    parts = [f"{counts[state]:,} {state.value}" for state in _RANK if counts[state]]
-    return f"{count(len(tasks), 'task')}: {', '.join(parts)}"
+def _count(counts: Mapping[JobState, int]) -> Cell:
+    met = [state for state in _RANK if counts.get(state)]
+    parts = ", ".join(f"{counts[state]:,} {state.value}" for state in met)
+    return Cell(f"{count(sum(counts.values()), 'task')}: {parts}", words.STATE_COLOURS[met[0]])
 
 
 # --- one job
@@ -319,10 +304,17 @@ def ended(job: Job) -> str:
     return f"{paint(shown.text, shown.colour)}  {safe(job.id)}{took}{why}"
 
 
-def changed(row: Row) -> str:
-    """One line for what `cancel` and `run-now` did."""
-    shown = words.state(row.first) if len(row.tasks) == 1 else Cell(_count(row.tasks))
-    return f"{safe(row.id)}  {paint(shown.text, shown.colour)}"
+def changed(jobs: Iterable[Job]) -> Iterator[str]:
+    """One line for each job or array that `cancel` and `run-now` dealt with."""
+    states: dict[str, Counter[JobState]] = defaultdict(Counter)
+    singles: dict[str, Cell] = {}
+    for job in jobs:
+        name = job.array_id or job.id
+        states[name][job.state] += 1
+        singles[name] = words.state(job)
+    for name, counts in states.items():
+        shown = singles[name] if counts.total() == 1 else _count(counts)
+        yield f"{safe(name)}  {paint(shown.text, shown.colour)}"
 
 
 def warnings(texts: Iterable[str]) -> None:

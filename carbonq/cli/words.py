@@ -91,7 +91,7 @@ def age(seconds: float | None) -> str:
     return "just made" if seconds < 60 else f"{format_duration(seconds)} old"
 
 
-def slack_s(job: Job, now: datetime) -> float | None:
+def slack_s(job: Job, now: datetime) -> float:
     """Seconds between the expected (or actual) end and the deadline; negative is late."""
     if job.finished_at:
         return (job.deadline - job.finished_at).total_seconds()
@@ -103,9 +103,7 @@ def slack_s(job: Job, now: datetime) -> float | None:
     return (job.latest_start - now).total_seconds()
 
 
-def slack(seconds: float | None) -> Cell:
-    if seconds is None:
-        return Cell("-")
+def slack(seconds: float) -> Cell:
     return Cell(f"{format_duration(-seconds)} late", "red") if seconds < 0 else Cell(format_duration(seconds))
 
 

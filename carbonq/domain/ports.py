@@ -6,11 +6,11 @@ Every adapter of a port passes the port's one contract suite under `tests/contra
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.energy import Component, PowerProfile, Provenance
-from carbonq.domain.job import Event, Job, JobState, Lease, Measurement, WaitReason, WorkerInfo
+from carbonq.domain.job import WAITING, Event, Job, JobState, Lease, Measurement, WaitReason, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobSpec
@@ -65,6 +65,12 @@ class JobRow(NamedTuple):
     start: datetime | None  # the earliest there is, actual or planned
     end: datetime | None  # the latest there is, actual or planned
     emissions_g: float | None  # by receipt where there is one, else as planned; None where any task's is unknown
+
+    @classmethod
+    def of(cls, job: Job, emissions_g: float | None) -> Self:
+        """A job by itself."""
+        start = job.planned_start if job.state in WAITING else job.started_at or job.planned_start
+        return cls(job.id, job, {job.state: 1}, start, job.finished_at or job.planned_end, emissions_g)
 
     @property
     def tasks(self) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from carbonq.domain.job import WAITING, Job, JobState
 from carbonq.domain.ports import JobRow
 from carbonq.domain.time import to_ms
+from carbonq.domain.units import known_sum
 
 
 class Part(NamedTuple):
@@ -23,23 +24,22 @@ class Part(NamedTuple):
 
 def part_of(job: Job, emitted_g: tuple[float | None] | None) -> Part:
     """A job by itself. `emitted_g` holds what its receipt says, which may be unknown; None where it has none."""
-    began = job.planned_start if job.state in WAITING else job.started_at or job.planned_start
     (emissions_g,) = emitted_g or (job.planned_emissions_g,)
-    return Part(job.id, _rank(job, began), began, job.finished_at or job.planned_end, emissions_g, Counter([job.state]))
+    row = JobRow.of(job, emissions_g)
+    return Part(job.id, _rank(job, row.start), row.start, row.end, emissions_g, Counter(row.counts))
 
 
 def row_of(row_id: str, parts: Sequence[Part], lead: Job) -> JobRow:
     counts = sum((part.counts for part in parts), Counter[JobState]())
     starts = [part.start for part in parts if part.start]
     ends = [part.end for part in parts if part.end]
-    grams = [part.emissions_g for part in parts if part.emissions_g is not None]
     return JobRow(
         id=row_id,
         lead=lead,
         counts=counts,
         start=min(starts, default=None),
         end=max(ends, default=None),
-        emissions_g=sum(grams) if len(grams) == len(parts) else None,
+        emissions_g=known_sum(part.emissions_g for part in parts),
     )
 
 

@@ -17,11 +17,12 @@ from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Or
 from carbonq.domain.errors import JobNotFound
 from carbonq.domain.job import TERMINAL, Event, Job, JobState, Measurement, WaitReason, WorkerInfo
 from carbonq.domain.plan import Assignment, Plan, PlanSnapshot, PoolSnapshot
-from carbonq.domain.ports import JobQuery
+from carbonq.domain.ports import JobQuery, JobRow
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.time import SlotGrid
+from carbonq.scheduler.queue.folding import leader, part_of, row_of
 from carbonq.testing import MIDNIGHT, make_profile
 
 
@@ -138,6 +139,17 @@ class ScriptedClient:
         ]
         return chosen[query.offset : query.offset + query.limit]
 
+    def rows(self, query: JobQuery) -> list[JobRow]:
+        matching = self.jobs(query._replace(offset=0, limit=len(self.held)))
+        names = [job.id if query.array_id else job.array_id or job.id for job in matching]
+        return [self.row(name) for name in list(dict.fromkeys(names))[query.offset : query.offset + query.limit]]
+
+    def row(self, name: str) -> JobRow:
+        tasks = [job for job in self.held if name in (job.id, job.array_id)]
+        said = {receipt.job_id: (receipt.emissions_g,) for receipt in self.booked}
+        parts = [part_of(job, said.get(job.id)) for job in tasks]
+        return row_of(name, parts, self.job(leader(parts)))
+
     def counts(self) -> dict[JobState, int]:
         return {state: sum(job.state is state for job in self.held) for state in JobState}
 
@@ -152,6 +164,9 @@ class ScriptedClient:
 
     def tasks(self, job_id: str) -> list[Job]:
         return [job for job in self.held if job.array_id == job_id] or [self.job(job_id)]
+
+    def task_ids(self, job_id: str) -> list[str]:
+        return [job.id for job in self.tasks(job_id)]
 
     def measurements(self, job_id: str) -> list[Measurement]:
         return self.measured.get(job_id, [])

@@ -118,19 +118,25 @@ def test_status_says_what_ended_a_job_in_one_line(cli: Cli) -> None:
     assert "workdir /nope does not exist; set it to one that does" in cli("show", "a-1").out
 
 
-def test_a_long_array_is_read_in_few_passes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue reads on from the newest job for every page: pages of one size would take time by the square."""
-    cli.holds(*(scheduled(f"big.{i}", array_id="big", array_index=i) for i in range(10_000)))
-    passed: list[int] = []
-    listed = cli.client.jobs
+def test_an_array_shows_the_start_that_is_ahead_and_why_it_is_then(cli: Cli) -> None:
+    noon = MIDNIGHT + timedelta(hours=12)
+    cli.holds(
+        scheduled("s.0", array_id="s", state=JobState.RUNNING, started_at=MIDNIGHT),
+        scheduled("s.1", array_id="s", planned_start=noon, reason_detail="clean by then"),
+        scheduled("s.2", array_id="s", reason_detail="a clean hour", planned_end=MIDNIGHT + timedelta(hours=30)),
+    )
+    assert (
+        cli("status").out.splitlines()[1]
+        == "s    3 tasks: 1 running, 2 scheduled  03:00        6h late  30.0 g  a clean hour"
+    )
 
-    def jobs(query: JobQuery) -> list[Job]:
-        passed.append(min(query.offset + query.limit, 10_000))
-        return listed(query)
 
-    monkeypatch.setattr(cli.client, "jobs", jobs)
-    assert "10,000 tasks" in cli("status").out
-    assert sum(passed) < 3 * 10_000
+def test_status_never_reads_an_array_task_by_task(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.holds(*sweep())
+    rows = cli.client.rows(JobQuery())
+    monkeypatch.setattr(cli.client, "rows", lambda _query: rows)
+    monkeypatch.setattr(cli.client, "held", [])
+    assert "6 tasks" in cli("status").out
 
 
 def test_naming_an_array_unfolds_it(cli: Cli) -> None:
