@@ -14,8 +14,6 @@ from carbonq.domain.written import AS_WRITTEN
 from carbonq.localzone import guess_zone
 from carbonq.settings import ENV_PREFIX, Settings, keys
 
-__all__ = ["Settings", "config_files", "load_settings", "misspelt"]
-
 FILE_NAME = "carbonq.yaml"
 SYSTEM_FILE = Path("/etc/carbonq") / FILE_NAME
 

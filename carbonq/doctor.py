@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from carbonq import bootstrap
+from carbonq import bootstrap, config
 from carbonq.clock import real_now
 from carbonq.domain.carbon import Origin, Zone
 from carbonq.domain.errors import CarbonqError, QueueUnreachable
@@ -38,12 +38,18 @@ class Check(NamedTuple):
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Every check, one after the other, none of which changes anything. Sources are asked over the network."""
     yield Check("python", True, f"{sys.version.split()[0]} at {sys.executable}")
+    yield from _misspelt()
     yield _zone(settings)
     yield _data_folder(settings.data_dir)
     yield from _queue(settings)
     yield from _sources(settings)
     yield _gpus()
     yield _cpu_meter(POWERCAP)
+
+
+def _misspelt() -> Iterator[Check]:
+    for problem in config.misspelt(os.environ):
+        yield Check("settings", None, f"{problem.file} {problem.what}", problem.hint)
 
 
 def _zone(settings: Settings) -> Check:
@@ -118,18 +124,14 @@ def _skew(reply: list[bytes]) -> Check:
 
 
 def _sources(settings: Settings) -> Iterator[Check]:
-    from carbonq.forecasters.carbon.registry import make_sources
+    from carbonq.forecasters.carbon.registry import make_source
 
+    slot_s = settings.slot_minutes * 60
     for name in settings.sources:
         label = f"source {name.partition(':')[0]}"
         try:
-            yield Check(
-                label,
-                True,
-                _answer_of(
-                    make_sources((name,), uk_url=settings.uk_url, slot_s=settings.slot_minutes * 60)[0], settings.zone
-                ),
-            )
+            source = make_source(name, uk_url=settings.uk_url, slot_s=slot_s)
+            yield Check(label, True, _answer_of(source, settings.zone))
         except CarbonqError as error:
             yield Check(label, None, error.what, error.hint or "the next source in the list is used instead")
 

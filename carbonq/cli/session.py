@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import typer
 
     from carbonq.client import Client
-    from carbonq.config import Settings
+    from carbonq.settings import Settings
 
 
 @dataclass

@@ -3,69 +3,63 @@
 Each adapter is imported only when it is named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S
 from carbonq.problems import did_you_mean
+from carbonq.settings import SOURCE_KINDS
 
 _HINT = "sources are csv:PATH, uk, typical and replay:SOURCE"
 
 
-class Settings(NamedTuple):
-    """What sources are made with. `folder` is where relative paths start."""
-
-    uk_url: str | None = None
-    folder: Path = Path()
-    slot_s: int = DEFAULT_SLOT_S
-
-
 def make_sources(
-    names: Sequence[str], *, uk_url: str | None = None, folder: Path | None = None, slot_s: int = DEFAULT_SLOT_S
+    names: Sequence[str], *, uk_url: str | None = None, slot_s: int = DEFAULT_SLOT_S
 ) -> tuple[IntensitySource, ...]:
     """One source a name, in that order; `slot_s` must be the outlook's. Raises InvalidInput."""
-    settings = Settings(uk_url, folder or Path(), slot_s)
-    return tuple(_make(name, settings) for name in names)
+    return tuple(make_source(name, uk_url=uk_url, slot_s=slot_s) for name in names)
 
 
-def make_source(name: str, **settings: Any) -> IntensitySource:
-    """One source, with the settings of `make_sources`."""
-    return make_sources([name], **settings)[0]
-
-
-def _make(name: str, settings: Settings) -> IntensitySource:
+def make_source(name: str, *, uk_url: str | None = None, slot_s: int = DEFAULT_SLOT_S) -> IntensitySource:
     kind, _, rest = name.strip().partition(":")
-    makers = {"csv": _csv, "uk": _uk, "typical": _typical, "replay": _replay}
-    if kind not in makers or (kind in ("uk", "typical") and rest):
-        raise InvalidInput(f"{name!r} is no carbon source", hint=f"{did_you_mean(kind, makers)} {_HINT}".lstrip())
-    return makers[kind](rest, settings)
+    match kind:
+        case "csv":
+            return _csv(rest, slot_s)
+        case "uk" if not rest:
+            return _uk(uk_url, slot_s)
+        case "typical" if not rest:
+            return _typical(slot_s)
+        case "replay":
+            return _replay(rest, lambda inner: make_source(inner, uk_url=uk_url, slot_s=slot_s))
+        case _:
+            hint = did_you_mean(kind, SOURCE_KINDS)
+            raise InvalidInput(f"{name!r} is no carbon source", hint=f"{hint} {_HINT}".lstrip())
 
 
-def _csv(path: str, settings: Settings) -> IntensitySource:
+def _csv(path: str, slot_s: int) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 
     if not path:
         raise InvalidInput("the source csv needs a path", hint="write csv:FILE or csv:FOLDER")
-    return CsvSource(settings.folder / Path(path).expanduser(), slot_s=settings.slot_s)
+    return CsvSource(Path(path).expanduser(), slot_s=slot_s)
 
 
-def _uk(_: str, settings: Settings) -> IntensitySource:
+def _uk(url: str | None, slot_s: int) -> IntensitySource:
     from carbonq.forecasters.carbon.http import JsonClient
     from carbonq.forecasters.carbon.sources.uk import DEFAULT_URL, UkSource
 
-    return UkSource(JsonClient(settings.uk_url or DEFAULT_URL), slot_s=settings.slot_s)
+    return UkSource(JsonClient(url or DEFAULT_URL), slot_s=slot_s)
 
 
-def _typical(_: str, settings: Settings) -> IntensitySource:
+def _typical(slot_s: int) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.typical import TypicalSource
 
-    return TypicalSource(slot_s=settings.slot_s)
+    return TypicalSource(slot_s=slot_s)
 
 
-def _replay(rest: str, settings: Settings) -> IntensitySource:
+def _replay(rest: str, make: Callable[[str], IntensitySource]) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.replay import DEFAULT_ERROR_REL, ReplaySource
 
     first, _, after = rest.partition(":")
@@ -79,4 +73,4 @@ def _replay(rest: str, settings: Settings) -> IntensitySource:
         raise InvalidInput(
             f"{options!r} are no settings of a replay", hint="write replay:error=0.1,seed=1:typical; error from 0 to 1"
         )
-    return ReplaySource(_make(inner or "typical", settings), error_rel=error_rel, seed=seed)
+    return ReplaySource(make(inner or "typical"), error_rel=error_rel, seed=seed)

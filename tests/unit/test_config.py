@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from carbonq import config, yaml12
-from carbonq.config import Settings, load_settings, misspelt
+from carbonq.config import load_settings, misspelt
 from carbonq.domain.errors import InvalidInput
-from carbonq.settings import keys, redact_url
+from carbonq.settings import Settings, keys, redact_url
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "carbonq.yaml"
 
