@@ -243,6 +243,9 @@ class QueueClient:
             elif ended or not follow:
                 return
 
+    def log_is_cut(self, job_id: str) -> bool:
+        return self._log_tail.is_cut(self.job(job_id).id)
+
     def workers(self) -> list[WorkerInfo]:
         return self._board.workers()
 

@@ -231,6 +231,8 @@ def logs(
     found = here.client.job(job)
     if follow and found.state in WAITING:
         _say_waits(here.client, found)
+    if here.client.log_is_cut(found.id):
+        note(f"only the end of the output: the whole of it is on {found.worker_id}, in {_log_place(found)}")
     chunks = here.client.logs(found.id, follow=follow)
     if here.json:
         for line in logtext.lines(chunks):
@@ -239,6 +241,10 @@ def logs(
     printed = logtext.write(chunks if raw or not sys.stdout.isatty() else logtext.tame(chunks))
     if not printed and not follow:
         note(f"no output yet: {found.id} is {found.state.value}")
+
+
+def _log_place(job: Job) -> str:
+    return f"worker/attempts/{job.id}.{job.fence}/log of its data folder"
 
 
 def _say_waits(client: Client, job: Job) -> None:

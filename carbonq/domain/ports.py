@@ -198,6 +198,10 @@ class LogTail(Protocol):
         """Output after that cursor, and the cursor to go on from."""
         ...
 
+    def is_cut(self, job_id: str) -> bool:
+        """Whether older output than `read` gives was dropped."""
+        ...
+
 
 class Ledger(Protocol):
     """Receipts: appended, never changed."""

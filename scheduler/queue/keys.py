@@ -17,7 +17,7 @@ _LUA_NAMES = {
     "CHILDREN": "children:",  # <id> -> list: jobs that wait for this one
     "MEASUREMENTS": "measurements:",  # <id> -> hash: fence -> "1" (accepted) or "0" (overhead), then JSON
     "LOG": "log:",  # <id> -> stream: the tail of its output
-    "LOG_META": "log-meta:",  # <id> -> hash: `bytes` kept, the newest `fence` that wrote
+    "LOG_META": "log-meta:",  # <id> -> hash: `bytes` kept, the newest `fence` that wrote, `cut` where older output was dropped
     "STATE": "state:",  # <state> -> zset: job by submission
     "PROJECT": "project:",  # <project> -> zset: job by submission
     "ARRAY": "array:",  # <array id> -> zset: task by submission
@@ -77,6 +77,9 @@ class Keys:
 
     def log(self, job_id: str) -> str:
         return self._whole("LOG") + job_id
+
+    def log_meta(self, job_id: str) -> str:
+        return self._whole("LOG_META") + job_id
 
     def state(self, state: str) -> str:
         return self._whole("STATE") + state

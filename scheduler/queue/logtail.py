@@ -23,7 +23,8 @@ class RedisLogTail:
     def append(self, job_id: str, fence: int, data: bytes) -> None:
         ttl_ms = round(TAIL_TTL_S * 1000)
         calls: list[list[Argument]] = [
-            [job_id, fence, chunk, self._tail_b, ttl_ms] for chunk in _chunks(data[-self._tail_b :])
+            [job_id, fence, chunk, self._tail_b, ttl_ms, int(len(data) > self._tail_b)]
+            for chunk in _chunks(data[-self._tail_b :])
         ]
         self._store.run_many("append_log", calls)
 
@@ -31,6 +32,9 @@ class RedisLogTail:
         found = self._store.read_stream(self._store.keys.log(job_id), after, limit=READ_LIMIT, block_s=block_s)
         data = b"".join(fields[b"d"] for _, fields in found)
         return data, found[-1][0].decode() if found else after
+
+    def is_cut(self, job_id: str) -> bool:
+        return bool(self._store.call("HEXISTS", self._store.keys.log_meta(job_id), "cut"))
 
 
 class MemoryLogTail:
@@ -41,12 +45,15 @@ class MemoryLogTail:
         self._count = 0
         self._fences: dict[str, int] = {}
         self._chunks: dict[str, deque[tuple[int, bytes]]] = {}
+        self._cut: set[str] = set()
 
     def append(self, job_id: str, fence: int, data: bytes) -> None:
         if fence < self._fences.get(job_id, 0):
             return
         self._fences[job_id] = fence
         kept = self._chunks.setdefault(job_id, deque())
+        if sum(len(chunk) for _, chunk in kept) + len(data) > self._tail_b:
+            self._cut.add(job_id)
         for chunk in _chunks(data[-self._tail_b :]):
             self._count += 1
             kept.append((self._count, chunk))
@@ -62,6 +69,9 @@ class MemoryLogTail:
             if time.monotonic() >= give_up:
                 return b"", after
             time.sleep(POLL_S)
+
+    def is_cut(self, job_id: str) -> bool:
+        return job_id in self._cut
 
 
 def _chunks(data: bytes) -> list[bytes]:

@@ -41,6 +41,14 @@ def test_only_the_end_is_kept(tail: LogTail) -> None:
     assert data == b"".join(b"%09d\n" % number for number in range(200, 300))
 
 
+def test_it_says_whether_older_output_was_dropped(tail: LogTail) -> None:
+    tail.append("whole", 1, b"x" * TAIL_B)
+    for _ in range(3):
+        tail.append("a", 1, b"x" * (TAIL_B // 2))
+    tail.append("b", 1, b"x" * (TAIL_B + 1))
+    assert [tail.is_cut(name) for name in ("whole", "a", "b", "nobody")] == [False, True, True, False]
+
+
 def test_of_one_large_piece_the_end_is_kept(tail: LogTail) -> None:
     tail.append("a", 1, b"x" * 5000 + b"the end")
     data, _ = tail.read("a")

@@ -104,6 +104,7 @@ class ScriptedClient:
         self.measured: dict[str, list[Measurement]] = {}
         self.booked: list[Receipt] = []
         self.output: list[bytes] = []
+        self.cut: set[str] = set()
         self.found_forecast = make_forecast()
         self.current_plan: tuple[PlanSnapshot, Plan] | None = None
         self.known_workers: list[WorkerInfo] = []
@@ -200,6 +201,9 @@ class ScriptedClient:
     def logs(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]:
         self.asked.append(("logs", job_id, follow))
         yield from self.output
+
+    def log_is_cut(self, job_id: str) -> bool:
+        return job_id in self.cut
 
     def forecast(self, zone: str | None, hours: float) -> Forecast:
         self.asked.append(("forecast", zone, hours))

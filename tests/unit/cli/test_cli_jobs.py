@@ -249,6 +249,15 @@ def test_an_unknown_job_exits_3(cli: Cli, command: str) -> None:
 # --- logs
 
 
+def test_logs_say_where_the_rest_is_when_only_the_end_is_kept(cli: Cli) -> None:
+    cli.holds(succeeded(worker_id="node-7", fence=3))
+    cli.client.cut.add("old-1")
+    cli.client.output = [b"the end\n"]
+    done = cli("logs", "old-1")
+    assert done.out == "the end\n"
+    assert "the whole of it is on node-7, in worker/attempts/old-1.3/log" in done.err
+
+
 def test_logs_pass_every_byte_to_a_pipe(cli: Cli) -> None:
     cli.holds(succeeded())
     cli.client.output = [b"step 1\n", b"\x1b[31mred\x1b[0m \x1b[2J\n"]
