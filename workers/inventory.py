@@ -100,10 +100,11 @@ class GpuLocks:
 
     def _open(self, uuid: str) -> int:
         path = self.folder / f"carbonq-{uuid}.lock"
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW  # everybody's folder: no planted pipe or link stops us
         try:
-            return os.open(path, os.O_RDONLY)  # another user's file: in a sticky folder it cannot be created again
+            return os.open(path, flags)  # another user's file: in a sticky folder it cannot be created again
         except FileNotFoundError:
-            return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+            return os.open(path, flags | os.O_CREAT, 0o644)
 
 
 class Inventory:

@@ -82,6 +82,15 @@ def test_a_gpus_lock_is_held_by_one_worker_and_by_whoever_inherits_it(tmp_path: 
     second.close()
 
 
+def test_what_others_plant_in_the_shared_lock_folder_neither_hangs_nor_misleads(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "carbonq-GPU-a.lock")
+    (tmp_path / "carbonq-GPU-b.lock").symlink_to(tmp_path / "elsewhere")
+    locks = GpuLocks(tmp_path, tmp_path)
+    assert (locks.take("GPU-a"), locks.take("GPU-b")) == (True, False)
+    assert not (tmp_path / "elsewhere").exists()
+    locks.close()
+
+
 def test_memory_is_read_in_bytes(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:       2048 kB\nMemFree: 1 kB\n")
     assert memory_b(tmp_path / "meminfo") == 2048 * 1024
