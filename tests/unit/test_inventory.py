@@ -1,5 +1,6 @@
 """What a machine has, and that nothing of it is given out twice."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
