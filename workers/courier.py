@@ -78,7 +78,7 @@ class Courier:
         statuses = self.queue.heartbeat([live.record.lease for live in running], lease_s=self.settings.lease_s)
         self._next_heartbeat_s = time.monotonic() + min(self.settings.heartbeat_s, self.settings.lease_s / 3)
         for live, status in zip(running, statuses, strict=True):
-            if status in STOPS:
+            if status in STOPS and not live.stopping:
                 log.info("%s: %s, stopping it", live.record.lease.job_id, STOPS[status])
                 live.stop(STOPS[status])
 

@@ -298,7 +298,13 @@ def _make_private(folder: Path) -> None:
 
     Whoever reaches the socket owns the queue.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:  # a read-only disk, or a runtime folder that went with the last logout
+        raise QueueRefused(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="set CARBONQ_DATA_DIR or CARBONQ_RUNTIME_DIR to a folder of yours that stays",
+        ) from error
     found = folder.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise QueueRefused(

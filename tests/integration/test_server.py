@@ -212,3 +212,12 @@ def test_a_process_with_another_runtime_folder_finds_the_server_that_runs(
     assert fresh_server.is_running()
     fresh_server.stop()
     assert socket_for(fresh_server.data_folder, elsewhere).parent == elsewhere
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_settings_that_move_it(short_folder: Path) -> None:
+    (short_folder / "file").touch()
+    for data, runtime in (("file/data", "run"), ("data", "file/run")):
+        server = EmbeddedServer(short_folder / data, socket=short_folder / runtime / "redis.sock")
+        with pytest.raises(QueueRefused, match="cannot be made: Not a directory") as caught:
+            server.start()
+        assert "CARBONQ_RUNTIME_DIR" in caught.value.hint

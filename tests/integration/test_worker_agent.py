@@ -87,6 +87,16 @@ def test_a_running_job_is_cancelled_with_its_whole_tree(rig: Rig) -> None:
     assert not Path(f"/proc/{child}").exists()
 
 
+def test_a_stop_that_takes_its_time_is_told_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    rig.work()
+    job_id = rig.submit("trap '' TERM; touch up; while :; do sleep 0.1; done")
+    until((rig.folder / "up").exists, "the job runs")
+    rig.queue.cancel(job_id, datetime.now(UTC))
+    assert rig.ended(job_id).state is JobState.CANCELLED
+    assert caplog.text.count("stopping it") == 1
+
+
 def test_a_planned_job_starts_when_it_is_due(rig: Rig) -> None:
     rig.work()
     due = datetime.now(UTC) + timedelta(seconds=1)
