@@ -80,7 +80,8 @@ def quote(jobs: Sequence[Job], scene: Scene, planner: Planner) -> Quoted:
     expected, immediate = planned.runs_of(jobs), at_once.runs_of(jobs)
     ordered = [starts[job.id] for job in jobs]
     placed = [_with_plan(*row) for row in zip(jobs, ordered, immediate, strict=True)]
-    return Quoted(_quote(scene, planned, expected, immediate, ordered[0]), placed, ordered)
+    by_start = sorted(expected, key=lambda run: run.start)
+    return Quoted(_quote(scene, planned, by_start, immediate, starts[by_start[0].job.id]), placed, ordered)
 
 
 class _Placed(NamedTuple):
@@ -120,6 +121,7 @@ def _with_plan(job: Job, start: PlannedStart, immediate: Run) -> Job:
 def _quote(
     scene: Scene, placed: _Placed, expected: Sequence[Run], immediate: Sequence[Run], start: PlannedStart
 ) -> Quote:
+    """`expected` by start: what is said of an array as a whole, such as why it starts then, is of the task that starts first."""
     job, placement = expected[0].job, expected[0].placement
     zone = placement.bundle.pools[0].zone if placement.pool is None else placement.pool.zone
     forecast = scene.forecasts.get(zone)
@@ -133,7 +135,7 @@ def _quote(
         zone=zone,
         pool=start.pool,
         submitted_at=job.submitted_at,
-        planned_start=min(run.start for run in expected),
+        planned_start=expected[0].start,
         planned_end=ends,
         latest_start=job.latest_start,
         deadline=job.deadline,
@@ -145,6 +147,7 @@ def _quote(
         emissions_planned_g=known_sum(run.emissions_g for run in expected),
         emissions_planned_low_g=low_g,
         emissions_planned_high_g=high_g,
+        unforeseen_tasks=max(sum(run.emissions_g is None for run in them) for them in (expected, immediate)),
         reason=start.reason,
         detail=start.detail,
         source=forecast.source if forecast else "",
@@ -166,7 +169,7 @@ def _warnings(expected: Sequence[Run]) -> Iterator[str]:
             "deadline; give `duration:` if you know better"
         )
     elif late:
-        what = "it ends" if len(expected) == 1 else f"{late} of {len(expected)} tasks end"
+        what = "it ends" if len(expected) == 1 else f"{late:,} of {len(expected):,} tasks end"
         yield f"{what} after the deadline on the machines that are known now"
     if all(pool.label is None for pool in expected[0].placement.bundle.pools):
         yield "no known worker could run it; planned as if there were room for all of it"

@@ -15,7 +15,7 @@ def sentence(scene: Scene, placement: Placement) -> str:
         case WaitReason.STARTS_NOW if bundle.at_once:
             return "starts as soon as there is room"
         case WaitReason.STARTS_NOW:
-            return "no cleaner time before its latest safe start"
+            return "no cleaner time is free before its latest safe start"
         case WaitReason.CLEANER_SLOT_AHEAD:
             return _cleaner(scene, placement)
         case WaitReason.DEADLINE_FORCES_START:

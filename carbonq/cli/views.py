@@ -36,7 +36,7 @@ def quote(quoted: Quote, now: datetime, *, job_id: str = "") -> str:
     return fields(
         [
             ("job", job_id),
-            ("start", f"{words.when(quoted.planned_start, now)}{_where(quoted)}"),
+            ("start", f"{_first(quoted)}{words.when(quoted.planned_start, now)}{_where(quoted)}"),
             ("why", quoted.detail or words.REASONS[quoted.reason]),
             ("energy", f"{energy(quoted.energy_j)} {_profile(quoted.profile, quoted.tasks)}"),
             ("carbon", _carbon(quoted)),
@@ -45,6 +45,10 @@ def quote(quoted: Quote, now: datetime, *, job_id: str = "") -> str:
             ("data", quoted.attribution),
         ]
     )
+
+
+def _first(quoted: Quote) -> str:
+    return "the first task: " if quoted.tasks > 1 else ""
 
 
 def _where(quoted: Quote) -> str:
@@ -61,17 +65,26 @@ def _profile(profile: PowerProfile, tasks: int) -> str:
 def _carbon(quoted: Quote) -> Cell:
     now_g, planned_g = quoted.emissions_now_g, quoted.emissions_planned_g
     if now_g is None or planned_g is None:
-        return Cell(f"{UNKNOWN}: no forecast for {quoted.zone}", "yellow")
+        return Cell(f"{UNKNOWN}: {_unforeseen(quoted)}", "yellow")
     low, high = quoted.emissions_planned_low_g, quoted.emissions_planned_high_g
     spread = f" ({mass(low)} to {mass(high)})" if low is not None and high is not None else ""
     text = f"{co2e(planned_g)} planned{spread}, {mass(now_g)} if it started now"
     return Cell(f"{text}: {words.saving(now_g, planned_g)}", "green" if planned_g < now_g else "")
 
 
+def _unforeseen(quoted: Quote) -> str:
+    if quoted.origin is None:
+        return f"no forecast for {quoted.zone}"
+    who = "it" if quoted.tasks == 1 else f"{quoted.unforeseen_tasks:,} of {quoted.tasks:,} tasks"
+    return f"{who} would run beyond the forecast"
+
+
 def _slack(quoted: Quote, now: datetime) -> Cell:
+    deadline, span = words.when(quoted.deadline, now), format_duration(abs(quoted.slack_s))
+    last = "the last task ends " if quoted.tasks > 1 else ""
     if quoted.slack_s < 0:
-        return Cell(f"{format_duration(-quoted.slack_s)} late for {words.when(quoted.deadline, now)}", "red")
-    return Cell(f"{format_duration(quoted.slack_s)} before the deadline, {words.when(quoted.deadline, now)}")
+        return Cell(f"{last}{span} {'after the deadline,' if last else 'late for'} {deadline}", "red")
+    return Cell(f"{last}{span} before the deadline, {deadline}")
 
 
 def _source(quoted: Quote) -> Cell:

@@ -37,6 +37,7 @@ class Quote(Value):
     emissions_planned_g: float | None
     emissions_planned_low_g: float | None = None
     emissions_planned_high_g: float | None = None
+    unforeseen_tasks: int = Field(default=0, description="whose emissions no forecast tells, planned or at once")
     reason: WaitReason
     detail: str = ""
     source: str

@@ -207,6 +207,17 @@ def test_too_few_machines_for_an_array_is_a_warning_not_a_refusal() -> None:
     assert found.warnings == ("16 of 40 tasks end after the deadline on the machines that are known now",)
 
 
+def test_what_is_said_of_an_array_is_of_the_task_that_starts_first() -> None:
+    """24 tasks fill every hour there is, the first of them the cleanest; the others reach beyond what is foreseen."""
+    found = quoted(array=40)
+    said = found.quote
+
+    assert found.starts[0].start == at(2)
+    assert (said.planned_start, said.reason) == (at(0), WaitReason.STARTS_NOW)
+    assert said.detail == "no cleaner time is free before its latest safe start"
+    assert (said.unforeseen_tasks, said.emissions_planned_g) == (8, None)
+
+
 def test_an_array_is_quoted_as_a_whole() -> None:
     """Four CPU slots: the cleanest hour takes four tasks, the rest go round it."""
     found = answer(array=6)

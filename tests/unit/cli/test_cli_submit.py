@@ -125,6 +125,17 @@ def test_what_is_not_known_is_said(cli: Cli, file: str) -> None:
     assert "note: no source answers for GB" in done.err
 
 
+def test_an_array_that_reaches_beyond_the_forecast_says_how_much_of_it_does(cli: Cli, file: str) -> None:
+    cli.client.quoted = make_quote(emissions_planned_g=None, unforeseen_tasks=1)
+    assert "carbon    unknown: it would run beyond the forecast" in cli("submit", file).out
+    cli.client.quoted = make_quote(emissions_planned_g=None, unforeseen_tasks=7598, slack_s=-7200.0)
+    array = Path(file).with_name("array.yaml")
+    array.write_text(Path(file).read_text(encoding="utf-8") + "array: 10000\n", encoding="utf-8")
+    done = cli("submit", str(array))
+    assert "carbon    unknown: 7,598 of 10,000 tasks would run beyond the forecast" in done.out
+    assert "slack     the last task ends 2h after the deadline, Tue 06 Jan 00:00 UTC" in done.out
+
+
 def test_a_plan_that_emits_more_says_more(cli: Cli, file: str) -> None:
     cli.client.quoted = make_quote(emissions_now_g=10.0, emissions_planned_g=12.0)
     assert "2.00 g more (20 %)" in cli("submit", file).out
