@@ -201,15 +201,20 @@ class RedisQueue:
     # --- how it is read
 
     def _newest_first(self, query: JobQuery) -> Iterator[Job]:
-        if query.array_id:
-            indexes = [self._keys.array(query.array_id)]
-        elif query.project:
-            indexes = [self._keys.project(query.project)]
-        else:
-            indexes = [self._keys.state(state) for state in query.states or JobState]
-        by_age = heapq.merge(*map(self._submissions, indexes), reverse=True)
+        by_age = heapq.merge(*map(self._submissions, self._indexes(query)), reverse=True)
         for batch in _batches(by_age, min(READ_BATCH, query.offset + query.limit)):
             yield from (job for job in self._read([job_id for _, job_id in batch]) if job is not None)
+
+    def _indexes(self, query: JobQuery) -> list[str]:
+        """The fewest jobs that hold all that match."""
+        if query.array_id:
+            return [self._keys.array(query.array_id)]
+        states = [self._keys.state(state) for state in query.states or JobState]
+        if query.project is None:
+            return states
+        project = self._keys.project(query.project)
+        in_project, *in_states = self._store.calls([("ZCARD", index) for index in (project, *states)])
+        return [project] if in_project <= sum(in_states) else states
 
     def _submissions(self, index: str) -> Iterator[tuple[int, str]]:
         """Submission numbers and ids, newest first, also while the index changes."""

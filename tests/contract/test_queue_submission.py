@@ -111,6 +111,7 @@ def test_jobs_are_filtered_by_state_project_and_array(station: "Station") -> Non
     assert ids(limit=2, offset=1) == ["d.0", "c"]
     assert ids(project="red") == ["b", "a"]
     assert ids(project="red", states=frozenset({JobState.CANCELLED})) == ["b"]
+    assert ids(project="red", states=frozenset({JobState.SCHEDULED})) == ["a"]
     assert ids(states=frozenset({JobState.CANCELLED, JobState.SCHEDULED})) == ["d.1", "d.0", "c", "b", "a"]
     assert ids(array_id="d") == ["d.1", "d.0"]
     assert ids(project="green") == []
