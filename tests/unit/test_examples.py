@@ -80,7 +80,7 @@ def _train(spec: JobSpec, **extra: str) -> str:
     done = subprocess.run(
         ["/bin/sh", "-c", spec.run],
         cwd=EXAMPLES,
-        env={**os.environ, "PATH": path, **env, **extra},
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": str(spec.resources.cpus), **env, **extra},
         capture_output=True,
         text=True,
         timeout=90,
