@@ -4,6 +4,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from carbonq.domain.errors import InvalidInput
@@ -95,6 +96,14 @@ def first_word(spec: JobSpec) -> str | None:
         return None
     word = next((word for word in words if "=" not in word), None)
     return None if word is None or word in SHELL_WORDS or not set("$`;|&<>(){}*").isdisjoint(word) else word
+
+
+def interpreter_of(program: str, workdir: str) -> str:
+    """The interpreter that a script's first line names; empty for what is no script, or is not there."""
+    with suppress(OSError), (Path(workdir) / program).open("rb") as file:
+        first = file.readline(256).decode(errors="replace")
+        return first.removeprefix("#!").strip() if first.startswith("#!") else ""
+    return ""
 
 
 def is_missing(word: str, search_path: str, workdir: str) -> bool:

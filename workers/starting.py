@@ -90,10 +90,16 @@ def read_record(folder: AttemptFolder) -> AttemptRecord | None:
 
 
 def diagnose(known: AttemptRecord, ending: Ending) -> Ending:
-    """A shell says only 127 for a missing command; where the command is indeed not there, call it by its name."""
+    """A shell says only 127 for a missing command; where the command is indeed not there, call it by its name.
+
+    The kernel says "no such file" of a script whose interpreter is missing: name the interpreter.
+    """
+    workdir = known.workdir or str(Path.home())
+    if ending.could_not_start == "command" and (named := environment.interpreter_of(ending.subject, workdir)):
+        return replace(ending, error=f"{ending.error}: its first line names {named}, which may not be on this worker")
     word = known.first_word
     if ending.exit_code != EXIT_NOT_FOUND or ending.reason or word is None:
         return ending
-    if not environment.is_missing(word, known.search_path, known.workdir or str(Path.home())):
+    if not environment.is_missing(word, known.search_path, workdir):
         return ending
     return replace(ending, could_not_start="command", subject=word, error="not found on this worker")

@@ -87,6 +87,13 @@ def test_a_running_job_is_cancelled_with_its_whole_tree(rig: Rig) -> None:
     assert not Path(f"/proc/{child}").exists()
 
 
+def test_a_script_whose_interpreter_is_missing_names_the_interpreter(rig: Rig) -> None:
+    rig.work()
+    job = rig.ended(rig.submit(script="#!/no/such/python3 -u\nprint(1)\n"))
+    assert job.state is JobState.FAILED
+    assert "its first line names /no/such/python3 -u, which may not be on this worker" in job.error
+
+
 def test_a_stop_that_takes_its_time_is_told_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     rig.work()
