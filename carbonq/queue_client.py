@@ -32,7 +32,7 @@ from carbonq.domain.ports import (
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
-from carbonq.domain.time import Clock, SlotGrid, iso
+from carbonq.domain.time import Clock, iso
 from carbonq.domain.units import format_duration
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
 
@@ -304,7 +304,7 @@ class QueueClient:
         kept = self._board.forecast(zone)
         age_s = (now - kept.fetched_at).total_seconds() if kept is not None else 0.0
         if kept is not None and age_s < self._settings.fresh_s and kept.grid.end >= end - timedelta(seconds=age_s):
-            return cut(kept, now, end)
+            return kept.cut(now, end)
         return self._outlook.forecast(zone, now, end)
 
     def actual(self, zone: Zone | None, start: datetime, end: datetime) -> IntensitySeries:
@@ -325,19 +325,6 @@ class QueueClient:
 def new_id(name: str) -> str:
     """A new job's id, made by the client so that submitting again is safe: the name and 40 random bits."""
     return f"{name}-{base64.b32encode(os.urandom(5)).decode().lower()}"
-
-
-def cut(forecast: Forecast, start: datetime, end: datetime) -> Forecast:
-    """The part of a forecast whose slots cover `[start, end)`."""
-    grid = forecast.grid
-    first, last = max(0, grid.index(start)), min(grid.slots, -(-int((end - grid.start).total_seconds()) // grid.slot_s))
-    kept = SlotGrid(start=grid.at(first), slot_s=grid.slot_s, slots=last - first)
-    return forecast.model_copy(
-        update={
-            "grid": kept,
-            "quantiles_g_per_kwh": {name: values[first:last] for name, values in forecast.quantiles_g_per_kwh.items()},
-        }
-    )
 
 
 def _alike(past: JobSpec, spec: JobSpec) -> bool:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import Field, model_validator
@@ -129,6 +129,18 @@ class Forecast(Value):
     def origin_at(self, moment: datetime) -> Origin:
         """How the value at `moment` was obtained: beyond the source's own reach it is modelled."""
         return Origin.MODELLED if self.extended_from is not None and moment >= self.extended_from else self.origin
+
+    def cut(self, start: datetime, end: datetime) -> "Forecast":
+        """The part whose slots cover `[start, end)`, as far as there is any."""
+        first = max(0, self.grid.index(start))
+        up_to = -((self.grid.start - end) // timedelta(seconds=self.grid.slot_s))  # rounded up
+        last = max(first, min(self.grid.slots, up_to))
+        return self.model_copy(
+            update={
+                "grid": SlotGrid(start=self.grid.at(first), slot_s=self.grid.slot_s, slots=last - first),
+                "quantiles_g_per_kwh": {name: values[first:last] for name, values in self.quantiles_g_per_kwh.items()},
+            }
+        )
 
     def series(self) -> IntensitySeries:
         """The median as a series, so that plans and receipts share one arithmetic."""

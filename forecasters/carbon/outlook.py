@@ -225,16 +225,10 @@ def _still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast |
     if kept is None or kept.origin is Origin.MODELLED or kept.grid.slot_s != grid.slot_s:
         return None
     reach = min(kept.extended_from or kept.grid.end, kept.grid.end, grid.end)
-    first, last = kept.grid.index(grid.start), kept.grid.index(reach)
-    if first < 0 or last <= first:
+    if grid.start < kept.grid.start or reach <= grid.start:
         return None
-    cut = {
-        "grid": SlotGrid(start=kept.grid.at(first), slot_s=grid.slot_s, slots=last - first),
-        "quantiles_g_per_kwh": {name: values[first:last] for name, values in kept.quantiles_g_per_kwh.items()},
-        "model": kept.model.partition(", then ")[0],
-        "extended_from": None,
-    }
-    return _sensible(kept.model_copy(update=cut), zone, grid)
+    own = {"model": kept.model.partition(", then ")[0], "extended_from": None}
+    return _sensible(kept.cut(grid.start, reach).model_copy(update=own), zone, grid)
 
 
 def _ratio(own: Sequence[float], model: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, quantile_band
 from carbonq.domain.time import SlotGrid
+from carbonq.testing import make_forecast
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -91,3 +92,11 @@ def test_a_forecast_is_looked_up_by_slot_and_ends() -> None:
 
 def test_the_median_alone_is_its_own_band() -> None:
     assert quantile_band(forecast(q5=(1, 2))) == ((1, 2), (1, 2))
+
+
+def test_a_forecast_is_cut_to_whole_slots() -> None:
+    whole = make_forecast(1.0, 2.0, 3.0, 4.0, start=START)
+    part = whole.cut(START + timedelta(minutes=40), START + timedelta(minutes=70))
+    assert (part.grid.start, part.median_g_per_kwh) == (START + timedelta(minutes=30), (2.0, 3.0))
+    assert whole.cut(START - HOUR, START + 24 * HOUR) == whole
+    assert whole.cut(START + 5 * HOUR, START + 6 * HOUR).grid.slots == 0

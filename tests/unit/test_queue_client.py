@@ -13,7 +13,7 @@ from carbonq.domain.ports import JobQuery
 from carbonq.domain.spec import JobFile
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.energy.predictor import RunHistoryPredictor
-from carbonq.queue_client import ClientSettings, QueueClient, cut, new_id
+from carbonq.queue_client import ClientSettings, QueueClient, new_id
 from carbonq.scheduler.ledger import MemoryLedger
 from carbonq.scheduler.planner.first_come import FirstComePlanner
 from carbonq.scheduler.queue.board import MemoryBoard
@@ -223,9 +223,3 @@ def test_new_ids_are_the_name_and_random_bits() -> None:
     ids = {new_id("train") for _ in range(100)}
     assert len(ids) == 100
     assert all(job_id.startswith("train-") for job_id in ids)
-
-
-def test_a_forecast_is_cut_to_whole_slots() -> None:
-    forecast = make_forecast(1.0, 2.0, 3.0, 4.0)
-    part = cut(forecast, MIDNIGHT + timedelta(minutes=40), MIDNIGHT + timedelta(minutes=70))
-    assert (part.grid.start, part.median_g_per_kwh) == (MIDNIGHT + timedelta(minutes=30), (2.0, 3.0))
