@@ -119,10 +119,8 @@ def bundles_of(scene: Scene, grid: SlotGrid, hurry: Collection[str] = ()) -> tup
         foreseen = tuple(pool for pool in pools if pool.zone in scene.forecasts)
         at_once = _why_at_once(key, jobs[0], foreseen, scene, grid)
         usable = (_own(pools, key) if key.due else pools) if at_once else foreseen
-        bundles += (
-            Bundle(members, key.earliest, usable, at_once, bool(key.needs))
-            for members in _chunks(jobs, _bundle_size(key, grid))
-        )
+        size = _queue_length(key, len(jobs), usable, grid) if at_once else _bundle_size(key, grid)
+        bundles += (Bundle(members, key.earliest, usable, at_once, bool(key.needs)) for members in _chunks(jobs, size))
     return bundles, known | {pool.name: pool for pools in homes.values() for pool in pools}
 
 
@@ -192,6 +190,12 @@ def _bundle_size(key: _Key, grid: SlotGrid) -> int:
     duration_s = max(key.duration_s, 1.0)
     slack_s = max(0.0, (key.latest_start - key.earliest).total_seconds())
     return max(1, int(min(grid.slot_s, slack_s + duration_s) // duration_s))
+
+
+def _queue_length(key: _Key, jobs: int, pools: Collection[Pool], grid: SlotGrid) -> int:
+    """How many such jobs run one after another in a slot where all start as soon as they can: side by side first."""
+    side_by_side = max(1, sum(pool.units for pool in pools) // key.requirement.units)
+    return max(1, min(math.ceil(jobs / side_by_side), int(grid.slot_s // max(key.duration_s, 1.0))))
 
 
 def _why_at_once(key: _Key, job: Job, foreseen: Collection[Pool], scene: Scene, grid: SlotGrid) -> WaitReason | None:

@@ -130,7 +130,11 @@ def _at_once(bundle: Bundle, grid: SlotGrid, room: Room) -> Placement:
     if first >= grid.slots:
         return Placement(bundle, bundle.pools[0], None, due, due, bundle.at_once)
     length = max(1, min(_slots_until(grid, due + bundle.span), grid.slots) - first)
-    found = room.first_fit(tuple(pool.name for pool in bundle.pools), first, length, bundle.need.units)
+    names = tuple(pool.name for pool in bundle.pools)
+    found = room.first_fit(names, first, length, bundle.need.units)
+    if found is None or found[0] > first:  # from a slot's beginning it may take a slot less
+        length = slots_of(bundle.span.total_seconds(), grid)
+        found = room.first_fit(names, first + 1, length, bundle.need.units)
     if found is None:
         return Placement(bundle, None, None, grid.end, due, no_room(bundle))
     slot, name = found

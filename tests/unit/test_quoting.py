@@ -207,6 +207,28 @@ def test_too_few_machines_for_an_array_is_a_warning_not_a_refusal() -> None:
     assert found.warnings == ("16 of 40 tasks end after the deadline on the machines that are known now",)
 
 
+@pytest.mark.parametrize(
+    ("tasks", "now", "end"),
+    [
+        (4, 0, 1 / 60),  # side by side
+        (40, 0, 10 / 60),  # ten on each slot
+        (240, 0, 1),  # 30 on each slot, twice
+        (240, 0.25, 1.5),  # those that begin at 00:15 keep the second half hour too
+    ],
+)
+def test_short_tasks_that_start_at_once_follow_one_another(tasks: int, now: float, end: float) -> None:
+    found = answer(scene(now), array=tasks, profile=make_profile(1000, 60))
+
+    assert found.earliest_finish == at(end)
+    assert found.emissions_now_g is not None
+
+
+def test_short_tasks_with_no_choice_are_planned_as_they_will_run() -> None:
+    found = answer(array=40, profile=make_profile(1000, 60), carbon={"policy": "immediate"})
+
+    assert (found.planned_start, found.planned_end) == (at(0), at(10 / 60))
+
+
 def test_what_is_said_of_an_array_is_of_the_task_that_starts_first() -> None:
     """24 tasks fill every hour there is, the first of them the cleanest; the others reach beyond what is foreseen."""
     found = quoted(array=40)
