@@ -8,14 +8,15 @@ import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from math import inf
-from time import monotonic
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, TypeVar
 
 from carbonq.client import Explanation, Submitted, ZoneInfo
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.energy import PowerProfile
-from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound
+from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound, QueueUnreachable
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, Measurement, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import (
@@ -39,11 +40,15 @@ from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
 if TYPE_CHECKING:
     from carbonq.scheduler import quoting
 
+Answer = TypeVar("Answer")
+
 MOST_JOBS = 100_000
 """As many jobs as one look at the queue takes in."""
 PAST_RUNS = 200
 """As many past jobs as a prediction at submit looks through."""
 WAIT_BLOCK_S = 1.0
+OUTAGE_S, AGAIN_S = 30.0, 0.5
+"""So long who waits or follows bears with a queue that is away, as a private server that starts again; how often it is asked."""
 LOOK_AGAIN_S = 60.0
 """How often `wait` looks at all jobs that are left: the queue keeps its last events alone, and a waiter may be stopped."""
 ONE_PIECE = "it runs in one piece: `interruptible` is kept, but nothing is paused yet"
@@ -236,12 +241,15 @@ class QueueClient:
     def logs(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]:
         job, cursor = self.job(job_id), ""
         while True:
-            ended = self._queue.get(job.id).state in TERMINAL
-            data, cursor = self._log_tail.read(job.id, cursor, block_s=WAIT_BLOCK_S if follow and not ended else 0.0)
+            ended, data, cursor = _patiently(partial(self._more_output, job.id, cursor, follow=follow))
             if data:
                 yield data
             elif ended or not follow:
                 return
+
+    def _more_output(self, job_id: str, cursor: str, *, follow: bool) -> tuple[bool, bytes, str]:
+        ended = self._queue.get(job_id).state in TERMINAL
+        return ended, *self._log_tail.read(job_id, cursor, block_s=WAIT_BLOCK_S if follow and not ended else 0.0)
 
     def log_is_cut(self, job_id: str) -> bool:
         return self._log_tail.is_cut(self.job(job_id).id)
@@ -274,7 +282,7 @@ class QueueClient:
         left = dict.fromkeys(task_id for job_id in job_ids for task_id in self.task_ids(job_id))
         look, looked_at = list(left), monotonic()
         while True:
-            for job in self._queue.get_many(look):
+            for job in _patiently(partial(self._queue.get_many, look), give_up):
                 if job.state in TERMINAL:
                     del left[job.id]
                     yield job
@@ -282,7 +290,8 @@ class QueueClient:
                 return
             if (now := monotonic()) >= give_up:
                 raise TimeoutError(f"{len(left)} of the jobs have not ended")
-            cursor, look = self._ended_since(cursor, left, min(WAIT_BLOCK_S, give_up - now))
+            block_s = min(WAIT_BLOCK_S, give_up - now)
+            cursor, look = _patiently(partial(self._ended_since, cursor, left, block_s), give_up)
             if now - looked_at > LOOK_AGAIN_S:
                 look, looked_at = list(left), now
 
@@ -320,6 +329,18 @@ class QueueClient:
             ZoneInfo(zone, sources, "this machine's zone" if zone == self._settings.zone else "")
             for zone, sources in known.items()
         ]
+
+
+def _patiently(ask: Callable[[], Answer], until_s: float = inf) -> Answer:
+    """The answer, also of a queue that is away for a moment. Raises QueueUnreachable after OUTAGE_S, or at `until_s`."""
+    until_s = min(until_s, monotonic() + OUTAGE_S)
+    while True:
+        try:
+            return ask()
+        except QueueUnreachable:
+            if monotonic() >= until_s:
+                raise
+            sleep(AGAIN_S)
 
 
 def new_id(name: str) -> str:

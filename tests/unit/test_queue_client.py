@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from carbonq import jobfile
+from carbonq import jobfile, queue_client
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
-from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound
+from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound, QueueUnreachable
 from carbonq.domain.job import JobState, Measurement, Outcome, WaitReason
 from carbonq.domain.ports import JobQuery
 from carbonq.domain.spec import JobFile
@@ -174,6 +174,42 @@ def test_waiting_ends_with_the_job(desk: Desk) -> None:
         list(desk.client.wait([job_id], timeout_s=0.01))
     desk.client.cancel([job_id])
     assert [job.state for job in desk.client.wait([job_id], timeout_s=5)] == [JobState.CANCELLED]
+
+
+@pytest.mark.parametrize("call", ["get", "get_many"])
+def test_waiting_and_following_bear_with_a_queue_that_is_away_for_a_moment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    job_id = desk.client.submit(file()).job_id
+    desk.log_tail.append(job_id, 1, b"step 1\n")
+    desk.client.cancel([job_id])
+    monkeypatch.setattr(queue_client, "AGAIN_S", 0.001)
+    waiting, following = desk.client.wait([job_id]), desk.client.logs(job_id, follow=True)
+    answer, outages = getattr(desk.queue, call), iter([True, True, True])
+
+    def away_at_first(*given: object, **named: object) -> object:
+        if next(outages, False):
+            raise QueueUnreachable("no server answers")
+        return answer(*given, **named)
+
+    assert next(following) == b"step 1\n"
+    monkeypatch.setattr(desk.queue, call, away_at_first)
+    assert list(following) == []
+    assert [job.state for job in waiting] == [JobState.CANCELLED]
+
+
+def test_waiting_does_not_go_on_for_ever_without_a_queue(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = desk.client.submit(file()).job_id
+
+    def away(*_: object, **__: object) -> object:
+        raise QueueUnreachable("no server answers")
+
+    monkeypatch.setattr(queue_client, "OUTAGE_S", 0.01)
+    monkeypatch.setattr(queue_client, "AGAIN_S", 0.001)
+    waiting = desk.client.wait([job_id])
+    monkeypatch.setattr(desk.queue, "get_many", away)
+    with pytest.raises(QueueUnreachable):
+        next(waiting)
 
 
 def test_run_now_makes_a_job_due(desk: Desk) -> None:
