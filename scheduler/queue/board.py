@@ -3,14 +3,27 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Zone
 from carbonq.domain.job import WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.time import TimeMapping, to_ms
+from carbonq.domain.value import Value
 from carbonq.scheduler.queue.connection import Store
 
 ACTUAL_KEPT = timedelta(days=14)
+V = TypeVar("V", bound=Value)
+
+
+def _readable(kind: type[V], text: bytes | None) -> V | None:
+    """None for what is absent, and for what another version of carbonq wrote: the scheduler soon puts it anew."""
+    try:
+        return kind.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
 
 
 class RedisBoard:
@@ -25,20 +38,19 @@ class RedisBoard:
 
     def forecast(self, zone: Zone) -> Forecast | None:
         text = self._store.call("GET", self._keys.forecast(zone))
-        return Forecast.model_validate_json(text) if text else None
+        return _readable(Forecast, text)
 
     def put_actual(self, series: IntensitySeries) -> None:
         key = self._keys.actual(series.zone)
 
         def merge(text: bytes | None) -> str:
-            known = IntensitySeries.model_validate_json(text) if text else None
-            return merged(known, series).model_dump_json()
+            return merged(_readable(IntensitySeries, text), series).model_dump_json()
 
         self._store.update(key, merge)
 
     def actual(self, zone: Zone) -> IntensitySeries | None:
         text = self._store.call("GET", self._keys.actual(zone))
-        return IntensitySeries.model_validate_json(text) if text else None
+        return _readable(IntensitySeries, text)
 
     def put_worker(self, worker: WorkerInfo, ttl_s: float) -> None:
         record = ("SET", self._keys.worker(worker.worker_id), worker.model_dump_json(), "PX", round(ttl_s * 1000))

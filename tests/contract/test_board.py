@@ -155,3 +155,15 @@ def test_a_leader_that_falls_silent_is_succeeded(board: Board) -> None:
     assert board.lead("one", 0.05)
     _until(lambda: board.lead("two", 60))
     assert not board.lead("one", 60)
+
+
+def test_what_another_version_wrote_is_as_good_as_absent(redis_url: str) -> None:
+    store = Store.connect(redis_url)
+    board = RedisBoard(store)
+    for key in (store.keys.forecast("DE"), store.keys.actual("DE")):
+        store.call("SET", key, '{"schema_version": 0, "zone": "DE"}')
+
+    assert (board.forecast("DE"), board.actual("DE")) == (None, None)
+    series = _series((0, 1, 100))
+    board.put_actual(series)
+    assert board.actual(series.zone) == series
