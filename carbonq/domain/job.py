@@ -205,6 +205,11 @@ class Job(Value):
         """When its user let it start: at submission, or later where `not_before` says so."""
         return max(self.submitted_at, self.not_before or self.submitted_at)
 
+    @property
+    def foreseen_g(self) -> float | None:
+        """Grams as planned; nothing for a job that ended without a start."""
+        return 0.0 if self.finished_at and not self.started_at else self.planned_emissions_g
+
 
 class Measurement(Value):
     """What the worker saw of one attempt: written once, never changed. Energy of every attempt counts, lost ones too."""

@@ -64,7 +64,7 @@ class JobRow(NamedTuple):
     counts: Mapping[JobState, int]  # of the tasks, states without one left out
     start: datetime | None  # the earliest there is, actual or planned
     end: datetime | None  # the latest there is, actual or planned
-    emissions_g: float | None  # by receipt where there is one, else as planned; None where any task's is unknown
+    emissions_g: float | None  # by receipt where there is one, else as foreseen; None where any task's is unknown
 
     @classmethod
     def of(cls, job: Job, emissions_g: float | None) -> Self:

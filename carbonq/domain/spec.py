@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict, ValidationInfo, 
 
 from carbonq.domain.job import Outcome, Requirement
 from carbonq.domain.value import StrictValue
-from carbonq.domain.written import Duration, EnvName, Moment, Name, Size, ZoneCode
+from carbonq.domain.written import Bytes, EnvName, Moment, Name, Span, ZoneCode
 
 MAX_ARRAY = 100_000
 
@@ -61,9 +61,9 @@ class Section(StrictValue):
 class Resources(Section):
     gpus: Whole = Field(default=0, ge=0, le=64, description="whole GPUs")
     gpu_model: str | None = Field(default=None, min_length=1, description="a part of the model's name, such as `A100`")
-    gpu_memory: Size | None = Field(default=None, description="memory that each GPU must have, such as `40GiB`")
+    gpu_memory: Bytes | None = Field(default=None, description="memory that each GPU must have, such as `40GiB`")
     cpus: Whole = Field(default=1, ge=1, le=4096, description="CPU slots")
-    memory: Size | None = Field(default=None, description="main memory, such as `16GiB`")
+    memory: Bytes | None = Field(default=None, description="main memory, such as `16GiB`")
 
 
 class InterruptMode(StrEnum):
@@ -78,8 +78,8 @@ class Interruptible(Section):
     checkpoint_signal: Literal["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGINT", "SIGHUP"] = Field(
         default="SIGUSR1", description="asks the job to save and exit"
     )
-    grace: Duration = Field(default=120.0, description="how long saving may take (real time)")
-    min_run: Duration = Field(default=1800.0, description="shortest run worth starting")
+    grace: Span = Field(default=120.0, description="how long saving may take (real time)")
+    min_run: Span = Field(default=1800.0, description="shortest run worth starting")
 
 
 class Workload(Section):
@@ -111,7 +111,7 @@ class Carbon(Section):
         default=CarbonPolicy.PLANNED,
         description="`planned`: the cleanest time before the deadline; `immediate`: as soon as there is room",
     )
-    max_delay: Duration | None = Field(default=None, description="latest planned start after submission")
+    max_delay: Span | None = Field(default=None, description="latest planned start after submission")
 
 
 class EnergyHint(Section):
@@ -203,14 +203,14 @@ class JobSpec(Section):
         default=(), description="environment variables that the worker fills from its own store"
     )
     resources: Resources = Field(default_factory=Resources, description="what one task holds while it runs")
-    duration: Duration | None = Field(
+    duration: Span | None = Field(
         default=None, description="how long it runs; default: predicted from past runs, else an assumption"
     )
     deadline: Moment = Field(
         description="when it must be done: a span from submission, or a time with its zone", examples=["18h"]
     )
     not_before: Moment | None = Field(default=None, description="earliest start: a span from submission, or a time")
-    timeout: Duration | None = Field(default=None, description="it is stopped after this long (real time)")
+    timeout: Span | None = Field(default=None, description="it is stopped after this long (real time)")
     interruptible: Interruptible | None = Field(
         default=None,
         description="whether and how it may be paused; default: never. Kept for later versions: this one pauses nothing",

@@ -48,6 +48,16 @@ def format_duration(seconds: float) -> str:
     return sign + "".join(parts[:2]) if parts else "0s"
 
 
+def write_duration(seconds: float) -> str:
+    """The same span as `parse_duration` reads it, to the microsecond: `2h30m` for 9000.0, `0.5s` for 0.5."""
+    whole, parts = int(seconds), ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        count, whole = divmod(whole, size)
+        parts += f"{count}{unit}" if count else ""
+    rest_s = round(whole + seconds % 1, 6)
+    return parts + (f"{rest_s:.6f}".rstrip("0").rstrip(".") + "s" if rest_s or not parts else "")
+
+
 def parse_size(text: str) -> int:
     """Bytes in a size like `16GiB`, `512MB` or `80G`: decimal without the `i`, binary with it. Raises ValueError."""
     if re.fullmatch(_NUMBER, text):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
-from carbonq.domain.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from carbonq.domain.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size, write_duration
 from carbonq.domain.value import UtcTime
 
 AS_WRITTEN = {"as_written": True}
@@ -59,6 +59,13 @@ Size = Annotated[
 """Bytes; written like `16GiB`."""
 
 
+Span = Annotated[Duration, PlainSerializer(write_duration, return_type=str, when_used="json-unless-none")]
+"""A Duration whose JSON is text again, for values that stand in JSON as a person wrote them."""
+
+Bytes = Annotated[Size, PlainSerializer(lambda size_b: f"{size_b}B", return_type=str, when_used="json-unless-none")]
+"""A Size whose JSON is text again."""
+
+
 # --- moments
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -100,9 +107,14 @@ def _read_span(text: str) -> float:
         raise ValueError(f"{what}; write it like 18h or 2026-01-05T18:00:00Z") from None
 
 
+def _write_moment(moment: float | datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z") if isinstance(moment, datetime) else write_duration(moment)
+
+
 Moment = Annotated[
     float | UtcTime,
     BeforeValidator(_read_moment),
+    PlainSerializer(_write_moment, return_type=str, when_used="json-unless-none"),
     WithJsonSchema(
         {
             "type": "string",

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from carbonq.domain.job import Outcome, Requirement
 from carbonq.domain.spec import Array, JobSpec
-from carbonq.domain.written import parse_moment
+from carbonq.domain.written import AS_WRITTEN, parse_moment
 
 
 def spec(**fields: object) -> JobSpec:
@@ -94,3 +94,25 @@ def test_a_moment_is_read_in_utc(text: str) -> None:
 def test_what_is_no_moment_is_refused_with_the_way_to_write_one(text: str) -> None:
     with pytest.raises(ValueError, match="; write "):
         parse_moment(text)
+
+
+def test_a_spec_as_json_is_a_job_file_again() -> None:
+    """What `show --json` prints of a spec has its units, and can be submitted as it stands."""
+    fields = {
+        "name": "a",
+        "run": "b",
+        "deadline": "2026-01-05T18:00:00Z",
+        "not_before": "90m",
+        "duration": "1d30m0.25s",
+        "timeout": "500s",
+        "resources": {"gpus": 1, "gpu_memory": "40GiB"},
+        "interruptible": {"mode": "suspend"},
+    }
+    spec = JobSpec.model_validate(fields)
+
+    written = spec.model_dump(mode="json", exclude_none=True)
+
+    assert JobSpec.model_validate(written, context=AS_WRITTEN) == spec
+    assert (written["duration"], written["not_before"], written["timeout"]) == ("1d30m0.25s", "1h30m", "8m20s")
+    assert written["resources"]["gpu_memory"] == "42949672960B"
+    assert written["deadline"] == "2026-01-05T18:00:00Z"
