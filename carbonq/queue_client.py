@@ -194,7 +194,7 @@ class QueueClient:
         first, *others = self.task_ids(job_id)
         if others:
             raise InvalidInput(
-                f"{job_id} is an array of {1 + len(others)} tasks", hint=f"name one of them, such as {first}"
+                f"{job_id} is an array of {1 + len(others):,} tasks", hint=f"name one of them, such as {first}"
             )
         return self._queue.get(first)
 
@@ -289,7 +289,7 @@ class QueueClient:
             if not left:
                 return
             if (now := monotonic()) >= give_up:
-                raise TimeoutError(f"{len(left)} of the jobs have not ended")
+                raise TimeoutError(f"{len(left):,} of the jobs have not ended")
             block_s = min(WAIT_BLOCK_S, give_up - now)
             cursor, look = _patiently(partial(self._ended_since, cursor, left, block_s), give_up)
             if now - looked_at > LOOK_AGAIN_S:

@@ -157,7 +157,7 @@ def status(
         write_json(list(listing.jobs_of(client, rows, None if jobs else wanted)))
     elif rows:
         say(views.jobs_table(rows, client.now()))
-        listing.hints(client, rows, limit)
+        listing.hints(client, cut=not jobs and not every and len(rows) >= limit)
     else:
         listing.nothing(filtered=bool(states or project))
 

@@ -59,7 +59,7 @@ def unfolded(client: Client, name: str) -> list[JobRow]:
     if others and job.array_id:
         return client.rows(JobQuery(array_id=job.array_id, limit=EVERYTHING))[::-1]
     receipt = client.receipt(job.id)
-    return [JobRow.of(job, receipt.emissions_g if receipt else job.planned_emissions_g)]
+    return [JobRow.of(job, receipt.emissions_g if receipt else job.foreseen_g)]
 
 
 def jobs_of(client: Client, rows: Iterable[JobRow], states: frozenset[JobState] | None) -> Iterator[Job]:
@@ -74,14 +74,14 @@ def open_ids(client: Client) -> list[str]:
     return [row.id for row in client.rows(JobQuery(WAITING | ACTIVE, limit=EVERYTHING))]
 
 
-def hints(client: Client, rows: Sequence[JobRow], limit: int) -> None:
+def hints(client: Client, *, cut: bool) -> None:
     """What a person should know beside the table."""
     counts = client.counts()
     waiting = sum(counts.get(state, 0) for state in WAITING)
     active = sum(counts.get(state, 0) for state in ACTIVE)
     ended = sum(counts.get(state, 0) for state in TERMINAL)
     note(f"\n{waiting:,} waiting, {active:,} running, {ended:,} ended", "dim")
-    if len(rows) >= limit:
+    if cut:
         note("older rows are left out: `carbonq status --all` lists every one", "dim")
     if waiting and not client.workers():
         note("no worker is running, so nothing starts: `carbonq worker` or `carbonq up` starts one", "yellow")

@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 def part_of(job: Job, emitted_g: tuple[float | None] | None) -> Part:
     """A job by itself. `emitted_g` holds what its receipt says, which may be unknown; None where it has none."""
-    (emissions_g,) = emitted_g or (job.planned_emissions_g,)
+    (emissions_g,) = emitted_g or (job.foreseen_g,)
     row = JobRow.of(job, emissions_g)
     return Part(job.id, _rank(job, row.start), row.start, row.end, emissions_g, Counter(row.counts))
 

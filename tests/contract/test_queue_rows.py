@@ -80,6 +80,13 @@ def test_what_ended_counts_with_its_receipt_and_one_unknown_part_makes_the_sum_u
     assert row(station).emissions_g is None
 
 
+def test_what_ended_without_a_start_emitted_nothing(station: "Station") -> None:
+    sweep(station)
+    station.submit("single", planned_emissions_g=5.0)
+    station.queue.cancel_many(["sweep.1", "sweep.2", "single"], MIDNIGHT)
+    assert (row(station).emissions_g, row(station, "single").emissions_g) == (20.0, 0.0)
+
+
 def test_rows_are_listed_newest_first_and_each_array_once_whatever_lies_between_its_tasks(station: "Station") -> None:
     sweep(station, 2)
     station.submit("between")

@@ -137,6 +137,36 @@ def test_an_array_is_named_as_a_whole_and_task_by_task(desk: Desk) -> None:
     assert {job.state for job in desk.client.cancel([array.job_id])} == {JobState.CANCELLED}
 
 
+def test_a_job_is_known_by_the_beginning_of_its_id_however_long_the_arrays_beside_it(desk: Desk) -> None:
+    array = desk.client.submit(file(array=3), job_id="sweep-1").job_id
+    desk.client.submit(file(), job_id="sweden-1")
+    assert desk.client.task_ids("sweep") == [f"{array}.0", f"{array}.1", f"{array}.2"]
+    assert desk.client.job("swed").id == "sweden-1"
+    with pytest.raises(InvalidInput, match="2 jobs begin with 'swe'"):
+        desk.client.task_ids("swe")
+
+
+def test_an_arrays_tasks_are_told_as_they_end(desk: Desk) -> None:
+    array = desk.client.submit(file(array=3)).job_id
+    desk.client.cancel([f"{array}.1"])
+    ends = desk.client.wait([array], timeout_s=5)
+    assert next(ends).id == f"{array}.1"
+    desk.client.cancel([f"{array}.2", f"{array}.0"])
+    assert [job.id for job in ends] == [f"{array}.2", f"{array}.0"]
+
+
+def test_what_ended_unseen_is_found_all_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue keeps its last events alone: whoever was stopped in between may have missed some."""
+    early, late = (desk.client.submit(file()).job_id for _ in range(2))
+    desk.client.cancel([early])
+    monkeypatch.setattr(queue_client, "LOOK_AGAIN_S", -1.0)
+    monkeypatch.setattr(desk.queue, "events", lambda *_, **__: [])
+    ends = desk.client.wait([early, late], timeout_s=5)
+    assert next(ends).id == early
+    desk.client.cancel([late])
+    assert next(ends).id == late
+
+
 def test_a_job_that_needs_an_array_waits_for_all_of_its_tasks(desk: Desk) -> None:
     array = desk.client.submit(file(array=12)).job_id
     single = desk.client.submit(file()).job_id

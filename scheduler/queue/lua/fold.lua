@@ -25,7 +25,8 @@ for _, id in ipairs(redis.call('ZRANGE', ARRAY .. ARGV[1], ARGV[2], ARGV[3])) do
   counts[state] = (counts[state] or 0) + 1
   if begins and (not start or begins < start) then start = begins end
   if ends and (not finish or ends > finish) then finish = ends end
-  local its_grams = tonumber(f[8] or f[7] or '')
+  local foreseen = ended and (f[5] or '') == '' and 0 or f[7] -- what ended without a start used nothing
+  local its_grams = tonumber(f[8] or foreseen or '')
   grams = grams and its_grams and grams + its_grams
   local rank = rank_of(state, begins, ended, tonumber(f[2]))
   if not lead or rank < lead_rank then lead, lead_rank = id, rank end
