@@ -5,7 +5,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,27 +43,48 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session", params=["valkey", "redis"])
-def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
-    """A real server with an AOF, shared by the session's tests."""
-    with (
-        tempfile.TemporaryDirectory(prefix="cq-", dir="/tmp") as folder,
-        EmbeddedServer(
-            Path(folder, "data"), socket=Path(folder, "s", "redis.sock"), binary=_binary(request.param)
-        ) as running,
-    ):
-        yield running
+KINDS = ("valkey", "redis")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], EmbeddedServer]]:
+    """The session's real servers by kind, each with an AOF, started when first asked for."""
+    with ExitStack() as running:
+
+        @cache
+        def started(kind: str) -> EmbeddedServer:
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cq-", dir="/tmp")))
+            server = EmbeddedServer(folder / "data", socket=folder / "s" / "redis.sock", binary=_binary(kind))
+            return running.enter_context(server)
+
+        yield started
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def server(request: pytest.FixtureRequest, servers: Callable[[str], EmbeddedServer]) -> EmbeddedServer:
+    """A real server, shared by the session's tests."""
+    return servers(request.param)
 
 
 @pytest.fixture
 def redis_url(server: EmbeddedServer) -> str:
     """The URL of a server that holds nothing."""
+    return _emptied(server)
+
+
+def _emptied(server: EmbeddedServer) -> str:
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     return server.url
 
 
-@pytest.fixture(params=["valkey", "redis"])
+@pytest.fixture
+def empty_server(servers: Callable[[str], EmbeddedServer]) -> Callable[[str], str]:
+    """The URL of the server of that kind, which holds nothing."""
+    return lambda kind: _emptied(servers(kind))
+
+
+@pytest.fixture(params=KINDS)
 def fresh_server(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[KillableServer]:
     """A server of this test's own, to kill, stop and restart."""
     running = KillableServer(

@@ -26,7 +26,8 @@ log = logging.getLogger("carbonq.worker")
 FULL_WAIT_S = 0.2  # between looks at due jobs that do not fit: another may become due behind them
 TROUBLE_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 5.0
-SERVER_TICK_S = 0.11  # a server ends a blocked read up to a tick of its cron (hz 10) late: the last stretch is slept here
+SERVER_TICK_S = 0.11
+"""A server ends a blocked read up to a tick of its cron (hz 10) late: the last stretch is slept here."""
 MOST_GRANTS = 16  # of one call: their starts follow each other
 NOTHING = Holding(0, 0, ())
 
@@ -132,5 +133,5 @@ class Leaser:
 def _refusal(error: CarbonqError | OSError) -> Ending:
     """A job that cannot start anywhere as it is says so; a worker in trouble hands it back."""
     if isinstance(error, CarbonqError):
-        return Ending(could_not_start="refused", error=str(error))
+        return Ending(could_not_start="refused", error="; ".join(str(error).splitlines()))
     return Ending(reason="worker-trouble", error=f"the worker could not start it: {error}")
