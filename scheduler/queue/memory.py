@@ -121,6 +121,8 @@ class MemoryQueue:
         else:
             for parent in running:
                 parent.children.append(job.id)
+            if self._can_become_ready(record) and record.due <= job.submitted_at:
+                self._become_ready(record, job.submitted_at)
         self._changes += 1
         return True
 

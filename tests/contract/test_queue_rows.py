@@ -41,14 +41,15 @@ def test_an_empty_queue_has_no_rows(station: "Station") -> None:
 
 
 def test_a_job_by_itself_is_a_row_with_its_own_times(station: "Station") -> None:
-    station.submit("a", planned_end=MIDNIGHT + HOUR, planned_emissions_g=7.5)
-    assert row(station, "a") == JobRow("a", station.job("a"), {S.SCHEDULED: 1}, MIDNIGHT, MIDNIGHT + HOUR, 7.5)
+    start, end = MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR
+    station.submit("a", planned_start=start, planned_end=end, planned_emissions_g=7.5)
+    assert row(station, "a") == JobRow("a", station.job("a"), {S.SCHEDULED: 1}, start, end, 7.5)
 
 
 def test_an_array_is_one_row_led_by_the_task_to_start_next(station: "Station") -> None:
     sweep(station)
     found = row(station)
-    assert (found.counts, found.tasks) == ({S.SCHEDULED: 4}, 4)
+    assert (found.counts, found.tasks) == ({S.READY: 1, S.SCHEDULED: 3}, 4)
     assert (found.start, found.end, found.emissions_g) == (MIDNIGHT, MIDNIGHT + 4 * HOUR, 40.0)
     assert found.lead == station.job("sweep.0")
     station.lease_one()
@@ -169,4 +170,4 @@ def test_from_the_last_event_on_only_news_are_read(station: "Station") -> None:
     cursor = station.queue.last_event()
     assert station.queue.events(cursor) == []
     station.submit("b")
-    assert [event.job_id for event in station.queue.events(cursor)] == ["b"]
+    assert {event.job_id for event in station.queue.events(cursor)} == {"b"}

@@ -98,10 +98,27 @@ def test_ten_thousand_tasks_share_one_spec_and_are_listed_newest_first(station: 
 # --- listing
 
 
+def test_a_job_that_is_due_at_once_stands_in_line_at_once(station: "Station") -> None:
+    station.submit("now", reason=WaitReason.STARTS_NOW)
+    station.submit("later", planned_start=MIDNIGHT + timedelta(hours=1))
+    station.submit("late", planned_start=None, latest_start=MIDNIGHT)
+    station.submit("child", needs=("now",))
+    standing = [(station.job(name).state, station.job(name).reason) for name in ("now", "later", "late", "child")]
+    assert standing == [
+        (JobState.READY, WaitReason.STARTS_NOW),
+        (JobState.SCHEDULED, None),
+        (JobState.READY, WaitReason.DEADLINE_FORCES_START),
+        (JobState.PENDING, WaitReason.WAITS_FOR_PARENTS),
+    ]
+    assert [event.type for event in station.queue.events() if event.job_id == "now"] == ["submitted", "due"]
+    assert [grant.job.id for grant in station.lease(4)] == ["late", "now"]
+
+
 def test_jobs_are_filtered_by_state_project_and_array(station: "Station") -> None:
-    station.submit("a", "b", project="red")
-    station.submit("c", project="blue")
-    station.submit("d.0", "d.1", array_id="d", project="blue")
+    tomorrow = MIDNIGHT + timedelta(hours=20)
+    station.submit("a", "b", project="red", planned_start=tomorrow)
+    station.submit("c", project="blue", planned_start=tomorrow)
+    station.submit("d.0", "d.1", array_id="d", project="blue", planned_start=tomorrow)
     station.queue.cancel("b", MIDNIGHT)
 
     def ids(**query: Any) -> list[str]:

@@ -31,7 +31,7 @@ def test_a_jobs_life_can_be_read_from_its_events(station: "Station") -> None:
 
 
 def test_events_are_read_on_from_a_cursor(station: "Station") -> None:
-    station.submit("a", "b", "c")
+    station.submit("a", "b", "c", planned_start=MIDNIGHT + HOUR)
     first = station.queue.events(limit=2)
     assert [event.job_id for event in first] == ["a", "b"]
     assert [event.job_id for event in station.queue.events(first[-1].cursor)] == ["c"]
@@ -40,7 +40,7 @@ def test_events_are_read_on_from_a_cursor(station: "Station") -> None:
 
 
 def test_waiting_for_events_ends_with_the_first_one(station: "Station") -> None:
-    later = threading.Timer(0.05, lambda: station.submit("a"))
+    later = threading.Timer(0.05, lambda: station.submit("a", planned_start=MIDNIGHT + HOUR))
     later.start()
     began = time.monotonic()
     assert [event.type for event in station.queue.events(block_s=10)] == ["submitted"]
@@ -104,7 +104,7 @@ def test_whoever_waits_is_woken_by_what_makes_jobs_due_sooner(station: "Station"
 
 def test_a_waiter_is_woken_while_it_waits(station: "Station") -> None:
     cursor = station.queue.wait_for_change("", 10)
-    later = threading.Timer(0.05, lambda: station.submit("a"))
+    later = threading.Timer(0.05, lambda: station.submit("a", planned_start=MIDNIGHT + HOUR))
     later.start()
     began = time.monotonic()
     assert station.queue.wait_for_change(cursor, 10) != cursor

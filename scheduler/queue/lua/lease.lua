@@ -73,19 +73,37 @@ local function best_line()
 end
 
 local expiry = int(real + lease_ms)
+
+-- One read for all that a grant needs: what readers are told (STANDING), then what the line and the states go by.
+local FIELDS = {unpack(STANDING)}
+local ASK = #STANDING
+for _, name in ipairs({'seq', 'class', 'rank', 'line', 'drop_at'}) do FIELDS[#FIELDS + 1] = name end
+
+local function grant(id)
+  local f = redis.call('HMGET', JOB .. id, unpack(FIELDS))
+  local job = {
+    id = id, state = f[1], fence = tonumber(f[8]), attempts = tonumber(f[9]),
+    seq = f[ASK + 1], class = f[ASK + 2], rank = f[ASK + 3], line = f[ASK + 4], drop_at = tonumber(f[ASK + 5] or ''),
+  }
+  stop_waiting(job)
+  job.fence = math.max(job.fence + 1, micros) -- ahead of every fence given before, also if this data was rolled back
+  redis.call('ZADD', LEASES, expiry, id)
+  local fence, attempts = int(job.fence), tostring(job.attempts + 1)
+  enter(job, 'running', 'fence', fence, 'attempts', attempts, 'worker_id', ARGV[4], 'lease_ms', lease_ms,
+    'started_at', ARGV[1], 'reason', '', 'reason_detail', '', 'retry_at', '')
+  announce('leased', job, now, ARGV[4])
+  local told = {unpack(f, 1, ASK - 1)}
+  told[1], told[2], told[3], told[8], told[9] = 'running', '', '', fence, attempts
+  told[12], told[14], told[15], told[ASK] = ARGV[4], '', ARGV[1], expiry
+  return f[ASK], cjson.encode(told)
+end
+
 local grants = {}
 for _ = 1, most do
   local line, head = best_line()
   if not line then break end
   line.next = line.next + 1
-  local job = fetch(string.sub(head, RANK_LENGTH + 1))
-  stop_waiting(job)
   gpus, cpus, memory = gpus - line.need.gpus, cpus - line.need.cpus, memory - line.need.memory_b
-  job.fence = math.max(job.fence + 1, micros) -- ahead of every fence given before, also if this data was rolled back
-  redis.call('ZADD', LEASES, expiry, job.id)
-  enter(job, 'running', 'fence', int(job.fence), 'attempts', job.attempts + 1, 'worker_id', ARGV[4],
-    'lease_ms', lease_ms, 'started_at', now, 'reason', '', 'reason_detail', '', 'retry_at', '')
-  announce('leased', job, now, ARGV[4])
-  grants[#grants + 1], grants[#grants + 2] = portray(job.id, expiry)
+  grants[#grants + 1], grants[#grants + 2] = grant(string.sub(head, RANK_LENGTH + 1))
 end
 return grants

@@ -124,13 +124,16 @@ end
 -- What a plan says of a job that is still true once the job is due.
 local LASTING = {StartsNow = true, NoWorker = true, NoFreeGpu = true, NoFreeCapacity = true}
 
+-- Why a job that is due waits, where the reason it had before no longer holds; nil where it still does.
+local function new_reason(job, reason, now)
+  if job.planned and LASTING[reason] then return nil end
+  return now >= job.latest and 'DeadlineForcesStart' or ''
+end
+
 -- From pending or scheduled to ready. The caller has taken it out of WAITING.
 local function become_ready(job, now)
-  if job.planned and LASTING[redis.call('HGET', JOB .. job.id, 'reason')] then
-    enter(job, 'ready')
-  else
-    enter(job, 'ready', 'reason', now >= job.latest and 'DeadlineForcesStart' or '', 'reason_detail', '')
-  end
+  local reason = new_reason(job, redis.call('HGET', JOB .. job.id, 'reason'), now)
+  if reason then enter(job, 'ready', 'reason', reason, 'reason_detail', '') else enter(job, 'ready') end
   join_line(job, now)
   announce('due', job, now)
 end

@@ -30,6 +30,7 @@ end
 local function accept(ask, text)
   local id, sha, class, rank, latest, planned, not_before, pool, drop_at, project, array, parents, now, reason,
     planned_end, emissions_g = unpack(lines_of(text))
+  now = tonumber(now)
   local known = redis.call('HGET', JOB .. id, 'sha')
   if known then return known == sha and 'same' or 'conflict' end
   local waits_for, failed, unknown = 0, nil, nil
@@ -40,25 +41,36 @@ local function accept(ask, text)
   local seq = redis.call('INCR', SEQUENCE)
   local state = 'pending'
   if waits_for > 0 then reason = 'WaitsForParents' elseif planned ~= '' then state = 'scheduled' end
+  local job = {
+    id = id, state = state, seq = seq, fence = 0, latest = tonumber(latest), planned = tonumber(planned),
+    not_before = tonumber(not_before), drop_at = tonumber(drop_at), pool = pool, class = class,
+    rank = rank .. string.format('%012.0f', seq) .. id,
+  }
+  local is_due = waits_for == 0 and not failed and due_of(job) <= now
+  if is_due then state = 'ready' end
   redis.call('HSET', JOB .. id, 'ask', ask, 'sha', sha, 'state', state, 'seq', seq, 'fence', 0, 'attempts', 0,
-    'class', class, 'rank', rank .. string.format('%012.0f', seq) .. id, 'latest', latest, 'planned', planned,
+    'class', class, 'rank', job.rank, 'latest', latest, 'planned', planned,
     'not_before', not_before, 'pool', pool, 'drop_at', drop_at, 'project', project, 'array', array,
     'parents', waits_for, 'reason', reason, 'planned_end', planned_end, 'emissions_g', emissions_g)
   redis.call('ZADD', STATE .. state, seq, id)
   redis.call('ZADD', PROJECT .. project, seq, id)
   if array ~= '' then redis.call('ZADD', ARRAY .. array, seq, id) end
   refs[sha] = (refs[sha] or 0) + 1
-  local job = {
-    id = id, state = state, seq = seq, fence = 0, latest = tonumber(latest), planned = tonumber(planned),
-    not_before = tonumber(not_before), drop_at = tonumber(drop_at),
-  }
   announce('submitted', job, now)
   if failed then
     end_job(job, 'cancelled', 'cancelled', now, server_time(), 'ParentFailed: ' .. failed,
       'reason', 'ParentFailed', 'reason_detail', failed,
       'error', 'its parent ' .. failed .. ' ended as ' .. redis.call('HGET', JOB .. failed, 'state'))
   else
-    if waits_for == 0 then await_due(job) end
+    if is_due then -- straight into line: the first lease need not move it
+      job.state = 'ready'
+      local because = new_reason(job, reason, now)
+      if because then redis.call('HSET', JOB .. id, 'reason', because, 'reason_detail', '') end
+      join_line(job, now)
+      announce('due', job, now)
+    elseif waits_for == 0 then
+      await_due(job)
+    end
     watch_deadline(job)
   end
   return 'new'
