@@ -2,7 +2,8 @@
 
     python benchmarks/queue_throughput.py [--jobs 20000] [--server PATH] [--rivals] [--json]
 
-One run, one server on a Unix socket with its AOF (everysec), one connection for carbonq. The reference is
+One run, one server on a Unix socket with its AOF (everysec), one connection for carbonq
+where nothing else is said. The reference is
 `redis-benchmark` (or `valkey-benchmark`), pipelined on one connection, running by EVALSHA a script that stores one
 job's record, indexes and event without any of the queue's rules. `--rivals` installs the other Python queues into a
 throw-away virtual environment and measures them with their own workers on the same server (over TCP on loopback).
@@ -17,7 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,8 +131,28 @@ def _carbonq(server: EmbeddedServer, jobs: int) -> Iterator[Row]:
     yield row._replace(note=f"an array of {ARRAY:,} tasks: {ARRAY / row.per_s:.2f} s")
     tasks.clear()  # a heap of jobs slows Python's garbage collection, and no worker holds one
     yield _timed(server, f"carbonq: lease and complete by {BATCH}", jobs, lambda: _drain(queue, BATCH))
+    yield _together(server, queue, jobs)
     yield _timed(server, "carbonq: submit one by one", len(few), submit_each)
     yield _timed(server, "carbonq: lease and complete one by one", len(few), lambda: _drain(queue, 1))
+    store.close()
+
+
+def _together(server: EmbeddedServer, queue: RedisQueue, jobs: int) -> Row:
+    """Two workers in processes of their own: while one reads its grants, the server serves the other."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
+        list(workers.map(_drain_at, [server.url] * 2))  # an empty queue: each has started and loaded its modules
+        queue.submit([make_job(f"t.{i}", spec_sha256=SHA, planned_start=MIDNIGHT) for i in range(jobs)], {SHA: SPEC})
+        return _timed(
+            server,
+            f"carbonq: lease and complete by {BATCH}, two workers",
+            jobs,
+            lambda: list(workers.map(_drain_at, [server.url] * 2)),
+        )._replace(client_cpu_us=None)
+
+
+def _drain_at(url: str) -> None:
+    store = Store.connect(url)
+    _drain(RedisQueue(store), BATCH)
     store.close()
 
 
@@ -158,7 +181,7 @@ def _done(grant: Grant) -> Measurement:
     )
 
 
-def _timed(server: EmbeddedServer, what: str, count: int, work: Callable[[], None]) -> Row:
+def _timed(server: EmbeddedServer, what: str, count: int, work: Callable[[], object]) -> Row:
     """Wall time makes the rate; CPU time, which a busy machine changes less, stands beside it."""
     began, own_s, server_s = time.perf_counter(), time.process_time(), _cpu_s(server)
     work()
