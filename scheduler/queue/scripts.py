@@ -12,13 +12,26 @@ from carbonq.scheduler.queue.keys import lua_names
 Argument = str | bytes | int | float
 
 
+_TRANSITION = """local function transition()
+{}
+end
+local sound, answer = pcall(transition)
+settle() -- also for what was done before an error: no job may drop out of the indexes
+if sound then return answer end
+return redis.error_reply(string.find(answer, '^%u+ ') and answer or 'ERR ' .. answer) -- the server's errors begin with a code
+"""
+
+
 @cache
 def packaged_sources() -> Mapping[str, str]:
-    """Each script's whole text by name: the names of the keys, then what all share, then its own."""
+    """Each script's whole text by name: the names of the keys, then what all share, then its own as one function.
+
+    After it the indexes are told what has changed: see `settle` in lib.lua.
+    """
     folder = resources.files("carbonq.scheduler.queue") / "lua"
     texts = {entry.name.removesuffix(".lua"): entry.read_text("utf-8") for entry in folder.iterdir()}
     shared = lua_names() + texts.pop("lib")
-    return MappingProxyType({name: shared + text for name, text in texts.items()})
+    return MappingProxyType({name: shared + _TRANSITION.format(text) for name, text in texts.items()})
 
 
 class Scripts:

@@ -321,3 +321,23 @@ def test_no_job_is_granted_twice_to_workers_that_ask_at_once(redis_url: str) -> 
     with ThreadPoolExecutor(8) as pool:
         taken = [job for jobs in pool.map(work, range(8)) for job in jobs]
     assert sorted(taken) == sorted(f"j{i}" for i in range(400))
+
+
+def test_an_error_amid_a_batch_leaves_what_came_before_it_whole(empty_server: Callable[[str], str]) -> None:
+    """A damaged record stops a script where it stands; the jobs granted before it are in every index they belong to."""
+    url = empty_server("valkey")
+    queue = _queue(url)
+    _submit(queue, "a", "b", "c")
+    with redis.Redis.from_url(url) as client:
+        client.hset(Keys("carbonq").job("c"), "attempts", "nonsense")
+        free = Capacity(cpus=4)
+        worker = WorkerInfo(
+            worker_id="w1", host="h", zone="DE", capacity=free, free=free, started_at=MIDNIGHT, seen_at=MIDNIGHT
+        )
+        with pytest.raises(QueueRefused, match="attempts"):
+            queue.lease(worker, MIDNIGHT, limit=3)
+        assert {state: number for state, number in queue.counts().items() if number} == {
+            JobState.RUNNING: 2,
+            JobState.READY: 1,
+        }
+        assert client.zrange(Keys("carbonq").leases, 0, -1) == [b"a", b"b"]

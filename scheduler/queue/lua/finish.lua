@@ -79,5 +79,6 @@ end
 
 local answers = {}
 for a = 3, #ARGV, 3 do answers[#answers + 1] = finish(ARGV[a], ARGV[a + 1], ARGV[a + 2]) end
+settle() -- what waits is counted next
 if freed and redis.call('ZCARD', STATE .. 'ready') > 0 then wake() end -- there is room for those in line
 return answers

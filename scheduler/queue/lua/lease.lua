@@ -85,12 +85,14 @@ local function grant(id)
     id = id, state = f[1], fence = tonumber(f[8]), attempts = tonumber(f[9]),
     seq = f[ASK + 1], class = f[ASK + 2], rank = f[ASK + 3], line = f[ASK + 4], drop_at = tonumber(f[ASK + 5] or ''),
   }
-  stop_waiting(job)
   job.fence = math.max(job.fence + 1, micros) -- ahead of every fence given before, also if this data was rolled back
-  redis.call('ZADD', LEASES, expiry, id)
   local fence, attempts = int(job.fence), tostring(job.attempts + 1)
   enter(job, 'running', 'fence', fence, 'attempts', attempts, 'worker_id', ARGV[4], 'lease_ms', lease_ms,
     'started_at', ARGV[1], 'reason', '', 'reason_detail', '', 'retry_at', '')
+  add_later(LEASES, expiry, id)
+  remove_later(LINE .. (job.line or '') .. '|' .. job.class, job.rank)
+  if (job.line or '') ~= '' then remove_later(PINNED, id) end
+  if job.drop_at then remove_later(DROPS, id) end
   announce('leased', job, now, ARGV[4])
   local told = {unpack(f, 1, ASK - 1)}
   told[1], told[2], told[3], told[8], told[9] = 'running', '', '', fence, attempts

@@ -66,12 +66,47 @@ local function portray(id, expiry)
   return ask, cjson.encode(f)
 end
 
+-- Indexes are told of many jobs at once, when the transition is over (scripts.py sees to that): a call for each is what
+-- costs. What a script reads back within itself must not be left for later.
+local moved, additions, removals = {}, {}, {} -- moved: a job's state before, its state now
+local function add_later(key, score, member)
+  local list = additions[key]
+  if not list then list = {}; additions[key] = list end
+  list[#list + 1], list[#list + 2] = score, member
+end
+
+local function remove_later(key, member)
+  local list = removals[key]
+  if not list then list = {}; removals[key] = list end
+  list[#list + 1] = member
+end
+
+local function in_parts(command, lists)
+  for key, list in pairs(lists) do
+    for first = 1, #list, 1000 do -- as many arguments as Lua passes safely; even, for pairs
+      redis.call(command, key, unpack(list, first, math.min(first + 999, #list)))
+    end
+  end
+end
+
+local function settle()
+  for id, move in pairs(moved) do
+    if move.from ~= move.to then
+      remove_later(STATE .. move.from, id)
+      add_later(STATE .. move.to, move.seq, id)
+    end
+  end
+  in_parts('ZREM', removals)
+  in_parts('ZADD', additions)
+  moved, additions, removals = {}, {}, {}
+end
+
 -- Move a job to another state, and set further fields with it.
 local function enter(job, state, ...)
   redis.call('HSET', JOB .. job.id, 'state', state, ...)
   if job.state ~= state then
-    redis.call('ZREM', STATE .. job.state, job.id)
-    redis.call('ZADD', STATE .. state, job.seq, job.id)
+    local move = moved[job.id]
+    if move then move.to = state else moved[job.id] = {from = job.state, to = state, seq = job.seq} end
     job.state = state
   end
 end
@@ -161,8 +196,8 @@ end
 -- them and theirs. Further arguments are fields to set. A waiting job must have stopped waiting before.
 local function end_job(job, state, event, at, real, detail, ...)
   enter(job, state, 'finished_at', at, 'ended_real', real, 'reason', '', 'reason_detail', '', ...)
-  redis.call('ZREM', LEASES, job.id)
-  redis.call('ZADD', UNBOOKED, real, job.id)
+  remove_later(LEASES, job.id)
+  add_later(UNBOOKED, real, job.id)
   announce(event, job, at, detail)
   local ended, settled, released = {job}, 0, false
   while settled < #ended do -- a list, not recursion: a chain of jobs may be long
