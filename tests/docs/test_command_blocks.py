@@ -62,7 +62,9 @@ def test_every_command_of_the_page_runs(page: Path, home: Path, environment: dic
                 for command in commands(text):
                     run(command, home, environment, background)
             elif kind == "python":
-                done = subprocess.run([sys.executable, "-c", text], cwd=home, env=environment, capture_output=True, text=True, timeout=60)
+                done = subprocess.run(
+                    [sys.executable, "-c", text], cwd=home, env=environment, capture_output=True, text=True, timeout=60
+                )
                 assert done.returncode == 0, f"{text}\n{done.stderr}"
     finally:
         for process in background:
@@ -79,7 +81,9 @@ def run(command: str, home: Path, environment: dict[str, str], background: list[
     elif command.split()[:2] == ["carbonq", "up"]:
         background.append(start_up(command, home, environment))
     else:
-        done = subprocess.run(command, shell=True, cwd=home, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, shell=True, cwd=home, env=environment, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
 
 
@@ -88,7 +92,9 @@ def start_up(command: str, home: Path, environment: dict[str, str]) -> subproces
     with (home / "up.log").open("w") as log:
         process = subprocess.Popen(command.split(), cwd=home, env=environment, stdout=log, stderr=log, text=True)
     give_up = time.monotonic() + UP_READY_S
-    while subprocess.run(["carbonq", "status", "--json"], cwd=home, env=environment, capture_output=True).returncode != 0:
+    while (
+        subprocess.run(["carbonq", "status", "--json"], cwd=home, env=environment, capture_output=True).returncode != 0
+    ):
         assert process.poll() is None, (home / "up.log").read_text()
         assert time.monotonic() < give_up, f"`carbonq up` was not reached within {UP_READY_S} s"
     return process
