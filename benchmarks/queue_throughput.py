@@ -72,7 +72,7 @@ def main() -> None:
     ):
         rows = [*_reference(server, options.jobs), *_carbonq(server, options.jobs)]
     if options.rivals:
-        script = Path(__file__).parent / "rivals" / "queue.py"
+        script = Path(__file__).parent / "rivals" / "python_queues.py"
         measured = subprocess.run(
             [sys.executable, script, str(options.jobs)], stdout=subprocess.PIPE, check=True
         ).stdout

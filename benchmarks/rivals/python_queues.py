@@ -1,6 +1,6 @@
 """The other Python queues on the same server, each with its own worker, for `queue_throughput.py --rivals`.
 
-    python benchmarks/rivals/queue.py JOBS    prints JSON: pairs of what was measured and jobs a second
+    python benchmarks/rivals/python_queues.py JOBS    prints JSON: pairs of what was measured and jobs a second
 
 Each is installed into a throw-away virtual environment and runs no-op jobs: first all are enqueued by one process, then
 one worker process runs them all. Their worker settings are those that their documentation names for throughput.
