@@ -21,8 +21,8 @@ from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, 
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import (
     Board,
+    CarbonOutlook,
     EnergyPredictor,
-    IntensitySource,
     JobQuery,
     JobQueue,
     JobRow,
@@ -78,7 +78,7 @@ class QueueClient:
         log_tail: LogTail,
         clock: Clock,
         planner: Planner,
-        outlook: IntensitySource,
+        outlook: CarbonOutlook,
         catalogue: Callable[[], Mapping[Zone, tuple[str, ...]]],
         predictor: EnergyPredictor,
     ) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from carbonq.domain.carbon import IntensitySeries, Zone
 from carbonq.domain.errors import JobNotFound, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import Job, Measurement
-from carbonq.domain.ports import Board, IntensitySource, JobQuery, JobQueue, Ledger
+from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.domain.time import Clock
 from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt
@@ -42,7 +42,7 @@ class Bookkeeper:
     """Knows which receipts are still provisional; asks the ledger once, on taking over."""
 
     def __init__(
-        self, *, queue: JobQueue, board: Board, ledger: Ledger, clock: Clock, outlook: IntensitySource, zone: Zone
+        self, *, queue: JobQueue, board: Board, ledger: Ledger, clock: Clock, outlook: CarbonOutlook, zone: Zone
     ) -> None:
         self._queue, self._board, self._ledger = queue, board, ledger
         self._clock, self._outlook, self._zone = clock, outlook, zone

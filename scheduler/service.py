@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from carbonq.domain.carbon import Forecast, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import ACTIVE, WAITING, Event, Job
-from carbonq.domain.ports import Board, IntensitySource, JobQuery, JobQueue, Ledger, Planner
+from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, Planner
 from carbonq.domain.time import DEFAULT_SLOT_S, Clock
 from carbonq.scheduler.bookkeeper import Bookkeeper
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, HORIZON_S, Margin, Scene
@@ -71,7 +71,7 @@ class SchedulerService:
         ledger: Ledger,
         clock: Clock,
         planner: Planner,
-        outlook: IntensitySource,
+        outlook: CarbonOutlook,
         holder: str = "",
         timer: Callable[[], float] = monotonic,
     ) -> None:

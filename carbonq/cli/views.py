@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ORIGINS = {
     Origin.MEASURED: "measured",
+    Origin.ESTIMATED: "estimated: filled in for a missing reading",
     Origin.REPLAYED: "replayed: made up from a typical day with a stated error",
     Origin.FORECAST: "forecast",
     Origin.MODELLED: "modelled: a typical day, no knowledge of this one",

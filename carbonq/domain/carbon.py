@@ -19,13 +19,42 @@ class SignalKind(StrEnum):
     MARGINAL = "marginal"
 
 
+class Scope(StrEnum):
+    """Which emissions a signal counts."""
+
+    LIFECYCLE = "lifecycle"  # with building the plants and providing the fuel
+    DIRECT = "direct"  # from the stack alone
+
+
 class Origin(StrEnum):
     """How an intensity was obtained, surest first."""
 
     MEASURED = "measured"  # published by the grid's operator after the fact
+    ESTIMATED = "estimated"  # filled in for a missing reading, by the provider or by us
     REPLAYED = "replayed"  # made up from a profile with a stated error: the demo's "actual"
     FORECAST = "forecast"
     MODELLED = "modelled"  # a typical profile: no knowledge of this very day
+
+
+class SourceInfo(Value):
+    """What a source says of itself. Times in seconds; 0 for "none", None for "not stated"."""
+
+    name: str = Field(description="the settings' word for it")
+    title: str
+    signal: SignalKind = SignalKind.AVERAGE
+    scope: Scope = Scope.LIFECYCLE
+    resolution_s: int | None = None
+    horizon_s: int = Field(default=0, description="how far its own forecast reaches; 0: it publishes none")
+    history_s: int | None = Field(default=None, description="how far back it answers; None: years")
+    lag_s: int = Field(default=0, description="how late its readings usually come")
+    licence: str
+    attribution: str
+    terms_url: str = ""
+    key_setting: str | None = Field(default=None, description="the setting that holds its key; None: it needs none")
+
+    @property
+    def forecasts(self) -> bool:
+        return self.horizon_s > 0
 
 
 class CarbonIntensity(Value):
@@ -49,6 +78,7 @@ class IntensitySeries(Value):
     zone: Zone
     source: str
     signal: SignalKind = SignalKind.AVERAGE
+    scope: Scope = Scope.LIFECYCLE
     attribution: str = ""
     readings: tuple[CarbonIntensity, ...] = ()
 
@@ -96,6 +126,7 @@ class Forecast(Value):
     source: str
     model: str
     signal: SignalKind = SignalKind.AVERAGE
+    scope: Scope = Scope.LIFECYCLE
     origin: Origin
     attribution: str = ""
     issued_at: UtcTime
@@ -106,6 +137,15 @@ class Forecast(Value):
     )
     extended_from: UtcTime | None = Field(
         default=None, description="from here on it is a typical profile, because the source's own forecast ended"
+    )
+    readings_until: UtcTime | None = Field(
+        default=None, description="the end of the last reading it rests on; None where it rests on none"
+    )
+    skill: float | None = Field(
+        default=None, description="1 - its error / yesterday's curve's, over the last 14 days; None where not yet known"
+    )
+    notes: tuple[str, ...] = Field(
+        default=(), description="what a reader should know, such as a model that stepped back"
     )
 
     @model_validator(mode="after")
@@ -149,7 +189,12 @@ class Forecast(Value):
             for (start, end), value in zip(self.grid, self.median_g_per_kwh, strict=True)
         )
         return IntensitySeries(
-            zone=self.zone, source=self.source, signal=self.signal, attribution=self.attribution, readings=readings
+            zone=self.zone,
+            source=self.source,
+            signal=self.signal,
+            scope=self.scope,
+            attribution=self.attribution,
+            readings=readings,
         )
 
 

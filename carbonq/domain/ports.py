@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, SourceInfo, Zone
 from carbonq.domain.energy import Component, PowerProfile, Provenance
 from carbonq.domain.job import WAITING, Event, Job, JobState, Lease, Measurement, WaitReason, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
@@ -248,10 +248,13 @@ class Board(Protocol):
 
 
 class IntensitySource(Protocol):
-    """One provider of carbon intensity. Errors: `SourceUnreachable`, `SourceNonsense`."""
+    """One provider of carbon intensity, of one signal. Errors: `SourceUnreachable`, `SourceNonsense`."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def info(self) -> SourceInfo: ...
 
     def zones(self) -> Sequence[Zone]: ...
 
@@ -260,7 +263,20 @@ class IntensitySource(Protocol):
         ...
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
-        """Expected intensity over slots that cover `[now, end)`, as far as it reaches. Raises NotFound for an unknown zone."""
+        """Expected intensity over slots that cover `[now, end)`, as far as it reaches. Raises NotFound for an unknown zone
+        and, whatever the zone, where `info.forecasts` is false."""
+        ...
+
+
+class CarbonOutlook(Protocol):
+    """What is known of every zone's intensity, from whatever source knows it best. Always answers, and says how it knows."""
+
+    def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+        """Past readings within `[start, end)`, as far as there are any yet."""
+        ...
+
+    def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        """Expected intensity over slots that cover `[now, end)` wholly."""
         ...
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, SourceNonsense
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
@@ -75,6 +75,13 @@ class Outlook:
         slot_s: int = DEFAULT_SLOT_S,
     ) -> None:
         self._sources, self._last_good, self._slot_s = tuple(sources), last_good, slot_s
+        self.info = SourceInfo(
+            name=self.name,
+            title="The best of the configured sources",
+            horizon_s=366 * 86_400,
+            licence="that of the source each answer names",
+            attribution="",
+        )
         self._typical, self._world = TypicalSource(slot_s=slot_s), WorldAverage(slot_s=slot_s)
 
     def zones(self) -> Sequence[Zone]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, SignalKind, Zone
+from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import SourceNonsense
 from carbonq.domain.time import SlotGrid
 
@@ -20,14 +20,6 @@ class Row(NamedTuple):
     start: datetime
     end: datetime
     intensity_g_per_kwh: float
-
-
-class Provider(NamedTuple):
-    """What is said about every number of a source."""
-
-    source: str
-    attribution: str
-    signal: SignalKind = SignalKind.AVERAGE
 
 
 def checked_intensity(value: object, where: str) -> float:
@@ -54,12 +46,13 @@ def overlapping(rows: Iterable[Row], start: datetime, end: datetime) -> Iterator
     return (row for row in rows if row.start < end and row.end > start and start < end)
 
 
-def series_of(zone: Zone, rows: Iterable[Row], origin: Origin, provider: Provider) -> IntensitySeries:
+def series_of(zone: Zone, rows: Iterable[Row], origin: Origin, info: SourceInfo) -> IntensitySeries:
     return IntensitySeries(
         zone=zone,
-        source=provider.source,
-        signal=provider.signal,
-        attribution=provider.attribution,
+        source=info.name,
+        signal=info.signal,
+        scope=info.scope,
+        attribution=info.attribution,
         readings=tuple(
             CarbonIntensity(start=start, end=end, intensity_g_per_kwh=value, origin=origin)
             for start, end, value in rows
@@ -84,17 +77,18 @@ def forecast_of(
     *,
     model: str,
     origin: Origin,
-    provider: Provider,
+    info: SourceInfo,
     now: datetime,
 ) -> Forecast:
     """A forecast made and fetched at `now`, over as many of the grid's slots as the median has values."""
     return Forecast(
         zone=zone,
-        source=provider.source,
+        source=info.name,
         model=model,
-        signal=provider.signal,
+        signal=info.signal,
+        scope=info.scope,
         origin=origin,
-        attribution=provider.attribution,
+        attribution=info.attribution,
         issued_at=now,
         fetched_at=now,
         grid=grid.model_copy(update={"slots": len(quantiles["0.5"])}),

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.outlook import Outlook
-from carbonq.forecasters.carbon.readings import Provider, Row, forecast_of, series_of
+from carbonq.forecasters.carbon.readings import Row, forecast_of, series_of
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.world import WORLD_G_PER_KWH
 
@@ -34,6 +34,7 @@ class Flat:
     ) -> None:
         self.value, self.name, self.zone, self.reach, self.published = value, name, zone, reach, published
         self.quantiles, self.error, self.asked = quantiles, error, 0
+        self.info = SourceInfo(name=name, title=name, licence="none", attribution="somebody")
 
     def zones(self) -> Sequence[str]:
         self._ask(self.zone)
@@ -43,7 +44,7 @@ class Flat:
         self._ask(zone)
         end = min(end, self.published)
         rows = [Row(start, end, self.value)] if start < end else []
-        return series_of(zone, rows, Origin.MEASURED, Provider(self.name, "somebody"))
+        return series_of(zone, rows, Origin.MEASURED, self.info)
 
     def forecast(self, zone: str, now: datetime, end: datetime) -> Forecast:
         self._ask(zone)
@@ -54,7 +55,7 @@ class Flat:
             dict.fromkeys(self.quantiles, (self.value,) * grid.slots),
             model="flat",
             origin=Origin.FORECAST,
-            provider=Provider(self.name, "somebody"),
+            info=self.info,
             now=now,
         )
 

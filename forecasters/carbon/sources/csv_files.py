@@ -16,11 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
 from carbonq.forecasters.carbon.readings import (
-    Provider,
     Row,
     checked_intensity,
     forecast_of,
@@ -49,7 +48,13 @@ class CsvSource:
         self.path = path
         self.name = f"csv:{path}"
         self._slot_s, self._max_file_b = slot_s, max_file_b
-        self._provider = Provider(self.name, f"from {path}")
+        self.info = SourceInfo(
+            name=self.name,
+            title=f"Rows of {path}",
+            horizon_s=366 * 86_400,
+            licence="the file's own",
+            attribution=f"from {path}",
+        )
         self._tables: dict[Path, _Table] = {}
 
     def zones(self) -> Sequence[Zone]:
@@ -58,12 +63,12 @@ class CsvSource:
         return sorted(self._read(self.path))
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
-        return series_of(zone, overlapping(self._rows(zone), start, end), Origin.MEASURED, self._provider)
+        return series_of(zone, overlapping(self._rows(zone), start, end), Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         grid = SlotGrid.covering(now, end, self._slot_s)
         ahead = overlapping(self._rows(zone), grid.start, grid.end)
-        median = known_stretch(series_of(zone, ahead, Origin.FORECAST, self._provider), grid)
+        median = known_stretch(series_of(zone, ahead, Origin.FORECAST, self.info), grid)
         if grid.slots and not median:
             raise SourceUnreachable(
                 f"no row of {zone} for {grid.start:%Y-%m-%d %H:%M} UTC",
@@ -76,7 +81,7 @@ class CsvSource:
             {"0.5": median},
             model="rows of the file",
             origin=Origin.FORECAST,
-            provider=self._provider,
+            info=self.info,
             now=now,
         )
 

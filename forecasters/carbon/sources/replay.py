@@ -10,10 +10,10 @@ import random
 from collections.abc import Sequence
 from datetime import datetime
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, to_ms
-from carbonq.forecasters.carbon.readings import Provider, Row, overlapping, series_of
+from carbonq.forecasters.carbon.readings import Row, overlapping, series_of
 
 DEFAULT_ERROR_REL = 0.1
 PERSISTENCE = 0.9
@@ -30,6 +30,10 @@ class ReplaySource:
         self.name = f"replay:{inner.name}"
         self.label = f"made up: {inner.name} with a seeded error of {error_rel:.0%}, seed {seed}"
 
+    @property
+    def info(self) -> SourceInfo:
+        return self._inner.info.model_copy(update={"name": self.name, "title": self.label})
+
     def zones(self) -> Sequence[Zone]:
         return self._inner.zones()
 
@@ -42,8 +46,10 @@ class ReplaySource:
             for (first, last), value, error in zip(grid, expected.on(grid), errors, strict=True)
             if value is not None
         ]
-        provider = Provider(self.name, f"{expected.attribution}; {self.label}", expected.signal)
-        return series_of(zone, overlapping(rows, start, end), Origin.REPLAYED, provider)
+        info = self.info.model_copy(
+            update={"signal": expected.signal, "attribution": f"{expected.attribution}; {self.label}"}
+        )
+        return series_of(zone, overlapping(rows, start, end), Origin.REPLAYED, info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         forecast = self._inner.forecast(zone, now, end)

@@ -11,12 +11,20 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import NotFound
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
-from carbonq.forecasters.carbon.readings import Provider, Row, forecast_of, overlapping, series_of
+from carbonq.forecasters.carbon.readings import Row, forecast_of, overlapping, series_of
 
 ATTRIBUTION = "typical profiles 2020-2022, derived from EIA (public domain) and ENTSO-E data"
+INFO = SourceInfo(
+    name="typical",
+    title="Typical profiles by month, weekend and hour, bundled",
+    resolution_s=3600,
+    horizon_s=366 * 86_400,
+    licence="derived figures; EIA data in the public domain, ENTSO-E under its transparency terms",
+    attribution=ATTRIBUTION,
+)
 _TABLE = Path(__file__).parents[1] / "data" / "typical_profiles.csv.gz"
 _GZIP_FORMAT = 31  # zlib's wbits for a gzip member: spares importing gzip on the way of `carbonq submit`
 _OTHER_NAMES = {"AU-QLD": "AUS_QLD", "NYISO": "NYIS"}
@@ -42,7 +50,7 @@ class TypicalSource:
 
     def __init__(self, *, slot_s: int = DEFAULT_SLOT_S) -> None:
         self._slot_s = slot_s
-        self._provider = Provider(self.name, ATTRIBUTION)
+        self.info = INFO
 
     def zones(self) -> Sequence[Zone]:
         return profile_zones()
@@ -52,7 +60,7 @@ class TypicalSource:
         profile = typical_profile(profile_zone(zone))
         hours = SlotGrid.covering(start, end, slot_s=3600)
         rows = (Row(first, last, usual_at(profile, first).mean) for first, last in hours)
-        return series_of(zone, overlapping(rows, start, end), Origin.MODELLED, self._provider)
+        return series_of(zone, overlapping(rows, start, end), Origin.MODELLED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         known_as = profile_zone(zone)
@@ -69,7 +77,7 @@ class TypicalSource:
             },
             model=f"typical profile of {known_as}, 2020-2022",
             origin=Origin.MODELLED,
-            provider=self._provider,
+            info=self.info,
             now=now,
         )
 

@@ -10,12 +10,11 @@ half-hours given twice with different values, half-hours left out, and the inter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, SourceInfo, Zone
 from carbonq.domain.errors import NotFound, SourceNonsense
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, floor_to
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.readings import (
-    Provider,
     Row,
     checked_intensity,
     forecast_of,
@@ -28,6 +27,17 @@ from carbonq.forecasters.carbon.readings import (
 ZONE = "GB"
 DEFAULT_URL = "https://api.carbonintensity.org.uk"
 ATTRIBUTION = "Carbon Intensity API, National Energy System Operator (CC BY 4.0)"
+INFO = SourceInfo(
+    name="uk",
+    title="Carbon Intensity API of the National Energy System Operator",
+    scope=Scope.DIRECT,
+    resolution_s=1800,
+    horizon_s=48 * 3600,
+    lag_s=1800,
+    licence="CC BY 4.0",
+    attribution=ATTRIBUTION,
+    terms_url="https://carbonintensity.org.uk",
+)
 MAX_SPAN = timedelta(days=14)
 _LONGEST = timedelta(hours=1)
 
@@ -40,7 +50,7 @@ class UkSource:
     def __init__(self, client: JsonClient | None = None, *, slot_s: int = DEFAULT_SLOT_S) -> None:
         self._client = client or JsonClient(DEFAULT_URL)
         self._slot_s = slot_s
-        self._provider = Provider(self.name, ATTRIBUTION)
+        self.info = INFO
 
     def zones(self) -> Sequence[Zone]:
         return (ZONE,)
@@ -51,13 +61,13 @@ class UkSource:
         for first, last in _questions(start, end):
             rows += self._ask(f"/intensity/{_minute(first)}/{_minute(last)}", "actual")
         wanted = overlapping(tidy(rows, self._client.base_url), start, end)
-        return series_of(zone, wanted, Origin.MEASURED, self._provider)
+        return series_of(zone, wanted, Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         _check(zone)
         grid = SlotGrid.covering(now, end, self._slot_s)
         rows = tidy(self._ask(f"/intensity/{_minute(grid.start)}/fw48h", "forecast"), self._client.base_url)
-        median = known_stretch(series_of(zone, rows, Origin.FORECAST, self._provider), grid)
+        median = known_stretch(series_of(zone, rows, Origin.FORECAST, self.info), grid)
         if grid.slots and not median:
             raise SourceNonsense(
                 f"no value for {grid.start:%Y-%m-%d %H:%M} UTC, the time asked for", where=self._client.base_url
@@ -68,7 +78,7 @@ class UkSource:
             {"0.5": median},
             model="fw48h",
             origin=Origin.FORECAST,
-            provider=self._provider,
+            info=self.info,
             now=now,
         )
 
