@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from carbonq.forecasters.carbon.outlook import Outlook
-from carbonq.forecasters.carbon.registry import make_sources
+from carbonq.forecasters.carbon.registry import make_source
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -45,7 +45,7 @@ def write_year(folder: Path) -> None:
 
 
 def main() -> None:
-    typical = Outlook(make_sources(["typical"]))
+    typical = Outlook([make_source("typical")])
     figures = {
         "typical_first_ms": milliseconds(lambda: typical.forecast("FR", NOW, NOW + DAY)),
         "typical_next_zone_ms": milliseconds(lambda: typical.forecast("DE", NOW, NOW + DAY)),
@@ -54,7 +54,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         write_year(Path(folder))
-        files = Outlook(make_sources([f"csv:{folder}"]))
+        files = Outlook([make_source(f"csv:{folder}")])
         figures["csv_year_first_ms"] = milliseconds(lambda: files.forecast("FR", NOW, NOW + DAY))
         figures["csv_year_again_ms"] = milliseconds(lambda: files.forecast("FR", NOW, NOW + DAY))
     print(json.dumps(figures | {name: process_ms(code) for name, code in IMPORTS.items()}, indent=2))

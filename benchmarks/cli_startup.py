@@ -31,9 +31,13 @@ def queue_with_jobs() -> Iterator[dict[str, str]]:
         server = EmbeddedServer(Path(folder, "data"), socket=Path(folder, "redis.sock"))
         server.start()
         try:
-            client = bootstrap.client(bootstrap.settings({"redis_url": server.url, "zone": "FR"}))
+            client = bootstrap.client(bootstrap.settings({"redis_url": server.url, "zone": "FR", "sources": "typical"}))
             client.submit(JobFile(jobfile.parse(JOB), JOB, folder))
-            yield dict(os.environ) | {"CARBONQ_REDIS_URL": server.url, "CARBONQ_ZONE": "FR"}
+            yield dict(os.environ) | {
+                "CARBONQ_REDIS_URL": server.url,
+                "CARBONQ_ZONE": "FR",
+                "CARBONQ_SOURCES": "typical",
+            }
         finally:
             server.stop()
 

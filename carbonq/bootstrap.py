@@ -102,7 +102,7 @@ def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
     from carbonq.forecasters.carbon.outlook import Outlook
     from carbonq.forecasters.carbon.registry import make_sources
 
-    sources = make_sources(settings.sources, uk_url=settings.uk_url, slot_s=settings.slot_minutes * 60)
+    sources = make_sources(settings)
     last_good = board.forecast if board is not None else lambda _zone: None
     return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60)
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,16 +148,31 @@ def _settle(given: Mapping[str, Given], env: Mapping[str, str], found: list[Prob
 def _usual(given: Mapping[str, Given], env: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
     """The defaults that depend on the machine, and why they are what they are."""
     guess = guess_zone(env)
-    zone = given["zone"].value if "zone" in given else guess.zone
     runtime = _xdg(env, "XDG_RUNTIME_DIR")
     usual: dict[str, object] = {
         "zone": guess.zone,
-        "sources": ["uk", "typical"] if str(zone).startswith("GB") else ["typical"],
+        "sources": list(_usual_sources(given)),
         "data_dir": (_xdg(env, "XDG_DATA_HOME") or _home(env) / ".local/share") / "carbonq",
         "runtime_dir": runtime / "carbonq" if runtime else Path(f"/tmp/carbonq-{os.getuid()}"),  # noqa: S108  # its user makes it 0700; TMPDIR is often too long for a socket
         "secrets_dir": _config_home(env) / "secrets",
     }
     return usual, {"zone": guess.why}
+
+
+_KEYED = {
+    "electricity-maps": ("electricity_maps_key",),
+    "watttime": ("watttime_user", "watttime_password"),
+    "entsoe": ("entsoe_key",),
+    "eia": ("eia_key",),
+}
+
+
+def _usual_sources(given: Mapping[str, Given]) -> Iterator[str]:
+    """Sources whose keys are there, then those that need none: each is asked only for the zones that it knows."""
+    for source, wanted in _KEYED.items():
+        if all(key in given and given[key].value for key in wanted):
+            yield source
+    yield from ("uk", "rte", "energy-charts", "typical")
 
 
 def _rooted(key: str, given: Given) -> object:
@@ -170,9 +185,11 @@ def _rooted(key: str, given: Given) -> object:
 
 
 def _rooted_source(source: object, folder: Path) -> object:
-    if isinstance(source, str) and source.startswith("csv:") and source != "csv:":
-        return f"csv:{folder / Path(source.removeprefix('csv:')).expanduser()}"
-    return source
+    kind, _, path = source.partition(":") if isinstance(source, str) else ("", "", "")
+    return f"{kind}:{folder / Path(path).expanduser()}" if kind in _FILES and path else source
+
+
+_FILES = frozenset({"csv", "parquet"})
 
 
 def _home(env: Mapping[str, str]) -> Path:

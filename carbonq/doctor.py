@@ -126,11 +126,10 @@ def _skew(reply: list[bytes]) -> Check:
 def _sources(settings: Settings) -> Iterator[Check]:
     from carbonq.forecasters.carbon.registry import make_source
 
-    slot_s = settings.slot_minutes * 60
     for name in settings.sources:
         label = f"source {name.partition(':')[0]}"
         try:
-            source = make_source(name, uk_url=settings.uk_url, slot_s=slot_s)
+            source = make_source(name, settings)
             yield Check(label, True, _answer_of(source, settings.zone))
         except CarbonqError as error:
             yield Check(label, None, error.what, error.hint or "the next source in the list is used instead")

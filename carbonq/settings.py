@@ -6,14 +6,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, Strict, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, field_validator
 
+from carbonq.domain.carbon import SignalKind
 from carbonq.domain.value import StrictValue
 from carbonq.domain.written import Duration, Name, Size, ZoneCode
 from carbonq.problems import did_you_mean
 
 ENV_PREFIX = "CARBONQ_"
-SOURCE_KINDS = ("csv", "uk", "typical", "replay")
+SOURCE_KINDS = (
+    "csv",
+    "parquet",
+    "uk",
+    "energy-charts",
+    "rte",
+    "carbon-aware-sdk",
+    "electricity-maps",
+    "watttime",
+    "entsoe",
+    "eia",
+    "typical",
+    "replay",
+)
+_NEEDS_MORE = {"csv": "csv:PATH", "parquet": "parquet:PATH", "carbon-aware-sdk": "carbon-aware-sdk:https://server"}
+HIDDEN = "***"
 
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -31,6 +47,21 @@ def _is_http_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f'"{url[:80]}" is no web address; write it like https://api.carbonintensity.org.uk')
     return url
+
+
+def _is_secret(value: object) -> object:
+    if value is not None and not isinstance(value, str):
+        raise ValueError("needs a text; put it in quotes")  # pydantic would show the value
+    return value.strip() if value else None
+
+
+Url = Annotated[str, AfterValidator(_is_http_url)]
+Secret = Annotated[str | None, BeforeValidator(_is_secret)]
+"""Never shown: not by `repr`, not by `redacted`, and not in a message about a mistake."""
+
+
+def _secret(description: str) -> Any:
+    return Field(default=None, repr=False, description=description, json_schema_extra={"writeOnly": True})
 
 
 def _depends(schema: dict[str, Any]) -> None:
@@ -60,12 +91,39 @@ class Settings(StrictValue):
     sources: tuple[str, ...] = Field(
         default=("typical",),
         min_length=1,
+        repr=False,
         json_schema_extra=_depends,
-        description="providers of carbon intensity, asked in this order: `csv:PATH`, `uk`, `typical`; "
-        "default: `uk` in Great Britain, then `typical`",
+        description="providers of carbon intensity, asked in this order: `csv:PATH`, `parquet:PATH`, `uk`, "
+        "`energy-charts`, `rte`, `carbon-aware-sdk:URL`, `electricity-maps`, `watttime`, `entsoe`, `eia`, `typical`; "
+        "default: those whose keys are set, then `uk`, `rte`, `energy-charts` and `typical`; "
+        "each is asked for the zones that it knows",
     )
-    uk_url: Annotated[str, AfterValidator(_is_http_url)] = Field(
-        default="https://api.carbonintensity.org.uk", description="where the source `uk` asks"
+    signal: SignalKind = Field(
+        default=SignalKind.AVERAGE,
+        description="the kind of intensity that plans and receipts rest on; sources of the other kind are passed over",
+    )
+    weather: Literal["none", "open-meteo"] = Field(
+        default="none", description="weather forecasts as a help to the carbon forecast"
+    )
+    uk_url: Url = Field(default="https://api.carbonintensity.org.uk", description="where the source `uk` asks")
+    energy_charts_url: Url = Field(
+        default="https://api.energy-charts.info", description="where the source `energy-charts` asks"
+    )
+    rte_url: Url = Field(default="https://odre.opendatasoft.com", description="where the source `rte` asks")
+    electricity_maps_url: Url = Field(
+        default="https://api.electricitymaps.com/v4",
+        description="where the source `electricity-maps` asks, with its version",
+    )
+    electricity_maps_key: Secret = _secret("the key (auth token) of the source `electricity-maps`")
+    watttime_url: Url = Field(default="https://api.watttime.org", description="where the source `watttime` asks")
+    watttime_user: Secret = _secret("the user of the source `watttime`")
+    watttime_password: Secret = _secret("the password of the source `watttime`")
+    entsoe_url: Url = Field(default="https://web-api.tp.entsoe.eu/api", description="where the source `entsoe` asks")
+    entsoe_key: Secret = _secret("the security token of the source `entsoe`")
+    eia_url: Url = Field(default="https://api.eia.gov/v2", description="where the source `eia` asks, with its version")
+    eia_key: Secret = _secret("the key of the source `eia`")
+    open_meteo_url: Url = Field(
+        default="https://api.open-meteo.com", description="where weather forecasts are asked for"
     )
     slot_minutes: Whole = Field(default=30, ge=1, le=60, description="length of a planning slot in minutes")
     horizon_hours: Whole = Field(default=96, ge=1, le=24 * 14, description="how far ahead is planned, in hours")
@@ -119,14 +177,22 @@ class Settings(StrictValue):
     def _are_known(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
         for source in sources:
             kind, _, rest = source.partition(":")
-            if kind not in SOURCE_KINDS or (kind == "csv" and not rest):
-                hint = did_you_mean(kind, SOURCE_KINDS) or "write csv:PATH, uk or typical"
+            if kind not in SOURCE_KINDS or (kind in _NEEDS_MORE and not rest):
+                hint = _NEEDS_MORE.get(kind) and f"write {_NEEDS_MORE[kind]}"
+                hint = hint or did_you_mean(kind, SOURCE_KINDS) or f"there are: {', '.join(SOURCE_KINDS)}"
                 raise ValueError(f'"{source[:80]}" is no source; {hint}')
         return sources
 
     def redacted(self) -> dict[str, object]:
-        """Every setting by its name with its unit, as plain values that may be shown: without the password."""
-        return {**self.model_dump(mode="json"), "redis_url": self.redis_url and redact_url(self.redis_url)}
+        """Every setting by its name with its unit, as plain values that may be shown: without passwords and keys."""
+        hidden: dict[str, object] = {name: HIDDEN for name in SECRETS if getattr(self, name)}
+        hidden["redis_url"] = self.redis_url and redact_url(self.redis_url)
+        hidden["sources"] = [redact_url(source) for source in self.sources]
+        return {**self.model_dump(mode="json"), **hidden}
+
+
+SECRETS = ("electricity_maps_key", "watttime_user", "watttime_password", "entsoe_key", "eia_key")
+"""The settings whose values are shown to nobody."""
 
 
 def redact_url(url: str) -> str:

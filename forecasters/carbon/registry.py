@@ -1,65 +1,80 @@
-"""From the settings' words to sources: `csv:PATH`, `uk`, `typical`, `replay:[error=E,seed=N:]SOURCE`.
+"""From the settings' words to sources. Each adapter is imported only when it is named.
 
-Each adapter is imported only when it is named.
+A new source is a line in `make_source`, a kind in `settings.SOURCE_KINDS` and a case in the contract suite.
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.ports import IntensitySource
-from carbonq.domain.time import DEFAULT_SLOT_S
 from carbonq.problems import did_you_mean
-from carbonq.settings import SOURCE_KINDS
-
-_HINT = "sources are csv:PATH, uk, typical and replay:SOURCE"
+from carbonq.settings import SOURCE_KINDS, Settings
 
 
-def make_sources(
-    names: Sequence[str], *, uk_url: str | None = None, slot_s: int = DEFAULT_SLOT_S
-) -> tuple[IntensitySource, ...]:
-    """One source a name, in that order; `slot_s` must be the outlook's. Raises InvalidInput."""
-    return tuple(make_source(name, uk_url=uk_url, slot_s=slot_s) for name in names)
+def make_sources(settings: Settings) -> tuple[IntensitySource, ...]:
+    """The configured sources in their order. Raises InvalidInput."""
+    return tuple(make_source(word, settings) for word in settings.sources)
 
 
-def make_source(name: str, *, uk_url: str | None = None, slot_s: int = DEFAULT_SLOT_S) -> IntensitySource:
-    kind, _, rest = name.strip().partition(":")
+def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
+    """The source of that word, with its URL, its keys and the length of a slot from the settings. Raises InvalidInput."""
+    settings = settings or Settings()
+    kind, _, rest = word.strip().partition(":")
     match kind:
         case "csv":
-            return _csv(rest, slot_s)
+            return _csv(rest, settings)
         case "uk" if not rest:
-            return _uk(uk_url, slot_s)
+            return _uk(settings)
         case "typical" if not rest:
-            return _typical(slot_s)
+            return _typical(settings)
         case "replay":
-            return _replay(rest, lambda inner: make_source(inner, uk_url=uk_url, slot_s=slot_s))
+            return _replay(rest, settings)
         case _:
             hint = did_you_mean(kind, SOURCE_KINDS)
-            raise InvalidInput(f"{name!r} is no carbon source", hint=f"{hint} {_HINT}".lstrip())
+            raise InvalidInput(f"{word!r} is no carbon source", hint=f"{hint} {_kinds()}".lstrip())
 
 
-def _csv(path: str, slot_s: int) -> IntensitySource:
+def slot_s(settings: Settings) -> int:
+    return settings.slot_minutes * 60
+
+
+def secret(settings: Settings, name: str) -> str:
+    """The value of the setting `name`, without which a source cannot be asked. Raises InvalidInput."""
+    value: str | None = getattr(settings, name)
+    if not value:
+        raise InvalidInput(
+            f"{name} is not set",
+            hint=f"set CARBONQ_{name.upper()}, or `{name}` in a carbonq.yaml that only you can read",
+        )
+    return value
+
+
+def _kinds() -> str:
+    return f"sources are {', '.join(SOURCE_KINDS)}"
+
+
+def _csv(path: str, settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 
     if not path:
         raise InvalidInput("the source csv needs a path", hint="write csv:FILE or csv:FOLDER")
-    return CsvSource(Path(path).expanduser(), slot_s=slot_s)
+    return CsvSource(Path(path).expanduser(), slot_s=slot_s(settings))
 
 
-def _uk(url: str | None, slot_s: int) -> IntensitySource:
+def _uk(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.http import JsonClient
-    from carbonq.forecasters.carbon.sources.uk import DEFAULT_URL, UkSource
+    from carbonq.forecasters.carbon.sources.uk import UkSource
 
-    return UkSource(JsonClient(url or DEFAULT_URL), slot_s=slot_s)
+    return UkSource(JsonClient(settings.uk_url), slot_s=slot_s(settings))
 
 
-def _typical(slot_s: int) -> IntensitySource:
+def _typical(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.typical import TypicalSource
 
-    return TypicalSource(slot_s=slot_s)
+    return TypicalSource(slot_s=slot_s(settings))
 
 
-def _replay(rest: str, make: Callable[[str], IntensitySource]) -> IntensitySource:
+def _replay(rest: str, settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.replay import DEFAULT_ERROR_REL, ReplaySource
 
     first, _, after = rest.partition(":")
@@ -73,4 +88,4 @@ def _replay(rest: str, make: Callable[[str], IntensitySource]) -> IntensitySourc
         raise InvalidInput(
             f"{options!r} are no settings of a replay", hint="write replay:error=0.1,seed=1:typical; error from 0 to 1"
         )
-    return ReplaySource(make(inner or "typical"), error_rel=error_rel, seed=seed)
+    return ReplaySource(make_source(inner or "typical", settings), error_rel=error_rel, seed=seed)

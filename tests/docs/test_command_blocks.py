@@ -48,6 +48,7 @@ def environment(home: Path) -> dict[str, str]:
         "XDG_DATA_HOME": str(home / "share"),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_RUNTIME_DIR": str(home / "run"),
+        "CARBONQ_SOURCES": "typical",  # no test goes out to a provider
         "NO_COLOR": "1",
     }
 

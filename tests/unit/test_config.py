@@ -10,7 +10,7 @@ import pytest
 from carbonq import config, yaml12
 from carbonq.config import load_settings, misspelt
 from carbonq.domain.errors import InvalidInput
-from carbonq.settings import Settings, keys, redact_url
+from carbonq.settings import SECRETS, Settings, keys, redact_url
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "carbonq.yaml"
 
@@ -131,9 +131,63 @@ def test_the_zone_is_assumed_from_the_time_zone_and_says_so(home: Path) -> None:
     assert load(home, {"CARBONQ_ZONE": "DE"}).origins["zone"] == "CARBONQ_ZONE"
 
 
-@pytest.mark.parametrize(("zone", "sources"), [("GB", ("uk", "typical")), ("FR", ("typical",))])
-def test_the_default_sources_suit_the_zone(home: Path, zone: str, sources: tuple[str, ...]) -> None:
-    assert load(home, zone=zone).sources == sources
+KEYS = {
+    "CARBONQ_ELECTRICITY_MAPS_KEY": "hunter2-maps",
+    "CARBONQ_WATTTIME_USER": "hunter2-user",
+    "CARBONQ_WATTTIME_PASSWORD": "hunter2-pass",
+    "CARBONQ_ENTSOE_KEY": "hunter2-entsoe",
+    "CARBONQ_EIA_KEY": "hunter2-eia",
+}
+KEYLESS = ("uk", "rte", "energy-charts", "typical")
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        ((), ()),
+        (("CARBONQ_EIA_KEY",), ("eia",)),
+        (("CARBONQ_WATTTIME_USER",), ()),
+        (tuple(KEYS), ("electricity-maps", "watttime", "entsoe", "eia")),
+    ],
+)
+def test_sources_whose_keys_are_set_are_asked_before_those_without(
+    home: Path, given: tuple[str, ...], first: tuple[str, ...]
+) -> None:
+    assert load(home, {name: KEYS[name] for name in given}).sources == (*first, *KEYLESS)
+
+
+def test_an_empty_key_is_none(home: Path) -> None:
+    write(home / "carbonq.yaml", "eia_key: ''\n")
+    settings = load(home)
+    assert (settings.eia_key, settings.sources) == (None, KEYLESS)
+
+
+def test_a_key_is_never_shown(home: Path) -> None:
+    settings = load(home, KEYS)
+    hidden = {name: value for name, value in settings.redacted().items() if value == "***"}
+    assert hidden == dict.fromkeys(SECRETS, "***")
+    assert "hunter2" not in f"{settings!r}{settings}{settings.redacted()}{settings.origins}"
+    assert load(home).redacted()["eia_key"] is None
+
+
+def test_no_mistake_shows_a_key(home: Path) -> None:
+    write(home / "carbonq.yaml", "watttime_password: 12345678\neia_key: [hunter2]\n")
+    told = mistakes(home)
+    assert [line.partition(": ")[2] for line in told] == [
+        "watttime_password: needs a text; put it in quotes",
+        "eia_key: needs a text; put it in quotes",
+    ]
+
+
+def test_a_password_in_a_sources_address_is_not_shown(home: Path) -> None:
+    settings = load(home, sources="carbon-aware-sdk:https://me:hunter2@sdk.example.org,typical")
+    assert settings.redacted()["sources"] == ["carbon-aware-sdk:https://me:***@sdk.example.org", "typical"]
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet:", "carbon-aware-sdk"])
+def test_a_source_without_its_place_is_told_how_to_write_it(home: Path, source: str) -> None:
+    assert f"write {source.partition(':')[0]}:" in mistakes(home, sources=source)[0]
 
 
 def test_all_mistakes_are_told_with_their_place(home: Path) -> None:
@@ -246,7 +300,7 @@ def test_the_example_file_has_every_setting_and_is_sound(home: Path) -> None:
     settings = load(home)
 
     assert {key for key, origin in settings.origins.items() if origin.startswith(str(file))} == set(keys())
-    machine = {"redis_url", "zone", "sources", "worker_cpus", "data_dir", "runtime_dir", "secrets_dir"}
+    machine = {*SECRETS, "redis_url", "zone", "sources", "worker_cpus", "data_dir", "runtime_dir", "secrets_dir"}
     assert {key: settings.redacted()[name] for key, name in keys().items() if key not in machine} == {
         key: Settings().redacted()[name] for key, name in keys().items() if key not in machine
     }

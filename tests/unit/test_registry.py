@@ -8,12 +8,12 @@ import pytest
 from carbonq.domain.errors import InvalidInput
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.registry import make_source, make_sources
-from carbonq.settings import SOURCE_KINDS
+from carbonq.settings import SECRETS, SOURCE_KINDS, Settings
 
 
 def test_sources_are_made_in_the_users_order(tmp_path: Path) -> None:
     names = [f"csv:{tmp_path}/a:b.csv", "uk", "typical", "replay:typical"]
-    made = make_sources(names, uk_url="http://127.0.0.1:1")
+    made = make_sources(Settings(sources=tuple(names), uk_url="http://127.0.0.1:1"))
     assert [source.name for source in made] == names
 
 
@@ -21,7 +21,8 @@ def test_all_sources_answer_in_the_slots_asked_for(tmp_path: Path) -> None:
     now = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
     rows = (f"{now + timedelta(minutes=5 * step)},{100 + step}" for step in range(-12, 24))
     (tmp_path / "FR.csv").write_text("\n".join(["timestamp,carbon_intensity_gco2_per_kwh", *rows]))
-    for source in make_sources([f"csv:{tmp_path}/FR.csv", "typical", "replay:typical"], slot_s=300):
+    settings = Settings(sources=(f"csv:{tmp_path}/FR.csv", "typical", "replay:typical"), slot_minutes=5)
+    for source in make_sources(settings):
         forecast = Outlook([source], slot_s=300).forecast("FR", now, now + timedelta(hours=1))
         assert (forecast.source, forecast.grid.slot_s, forecast.grid.slots) == (source.name, 300, 12)
 
@@ -32,9 +33,21 @@ def test_a_replay_takes_its_error_and_seed_and_wraps_any_source(tmp_path: Path) 
     assert getattr(replay, "label", "").endswith("a seeded error of 25%, seed 9")
 
 
+PLACES = {"csv": "csv:{}", "parquet": "parquet:{}", "carbon-aware-sdk": "carbon-aware-sdk:http://127.0.0.1:1"}
+KEYS = dict.fromkeys(SECRETS, "a-key")
+
+
 @pytest.mark.parametrize("kind", SOURCE_KINDS)
 def test_every_kind_that_a_setting_may_name_is_made(kind: str, tmp_path: Path) -> None:
-    assert make_source(f"csv:{tmp_path}" if kind == "csv" else kind).name.startswith(kind)
+    made = make_source(PLACES.get(kind, kind).format(tmp_path), Settings.model_validate(KEYS))
+    assert made.name.startswith(kind)
+
+
+@pytest.mark.parametrize("kind", ["electricity-maps", "watttime", "entsoe", "eia"])
+def test_a_source_without_its_key_says_which_setting_it_needs(kind: str) -> None:
+    with pytest.raises(InvalidInput, match=kind.replace("-", "_")) as raised:
+        make_source(kind)
+    assert "CARBONQ_" in raised.value.hint
 
 
 @pytest.mark.parametrize(

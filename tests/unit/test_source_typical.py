@@ -110,9 +110,9 @@ def test_the_world_averages_band_is_as_wide_as_the_bundled_zones_differ() -> Non
 def test_a_forecast_from_the_profiles_imports_no_http_client() -> None:
     """What `carbonq submit` pays for without a network source."""
     script = (
-        "import sys, datetime as d; from carbonq.forecasters.carbon.registry import make_sources;"
+        "import sys, datetime as d; from carbonq.forecasters.carbon.registry import make_source;"
         "from carbonq.forecasters.carbon.outlook import Outlook; n = d.datetime(2026, 7, 6, tzinfo=d.UTC);"
-        "Outlook(make_sources(['typical'])).forecast('FR', n, n + d.timedelta(days=1));"
+        "Outlook([make_source('typical')]).forecast('FR', n, n + d.timedelta(days=1));"
         "print(sorted({'requests', 'urllib3', 'numpy', 'gzip', 'http.client'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
