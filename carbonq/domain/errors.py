@@ -7,6 +7,7 @@ CarbonqError                exit 1   what went wrong, where, how to go on
 +-- Unreachable             exit 4   Redis or a data source does not answer
 |   +-- QueueUnreachable
 |   +-- SourceUnreachable
+|   |   +-- SourceRefused            it answers, and says no: a status other than 200
 |   +-- SourceNonsense               it answered, but not with what it documents
 +-- Infeasible              exit 5   the job cannot meet its deadline
 +-- QueueRefused            exit 1   the server is not fit to keep jobs (eviction, version, schema)
@@ -84,6 +85,14 @@ class SourceUnreachable(Unreachable):
     """A carbon data provider does not answer, or refuses."""
 
 
+class SourceRefused(SourceUnreachable):
+    """A carbon data provider answered with an HTTP status that means no."""
+
+    def __init__(self, what: str, *, status: int, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
+
+
 class SourceNonsense(Unreachable):
     """A carbon data provider answered with something other than it documents."""
 
@@ -98,3 +107,7 @@ class QueueRefused(CarbonqError):
 
 class StaleFence(CarbonqError):
     """A newer attempt holds the job: what comes with the older fence changes no state."""
+
+
+class StorageFailed(CarbonqError):
+    """A file in the data folder cannot be written or read. What was kept before is untouched."""

@@ -21,7 +21,7 @@ from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.sources.world import WorldAverage
-from carbonq.forecasters.carbon.testing import UkServer
+from carbonq.forecasters.carbon.testing.uk import UkServer
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 DAY = timedelta(days=1)

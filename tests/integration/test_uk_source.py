@@ -13,7 +13,8 @@ from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
 from carbonq.forecasters.carbon.http import MAX_ANSWER_B, JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.uk import UkSource
-from carbonq.forecasters.carbon.testing import Fault, UkServer, data, error, solar_day
+from carbonq.forecasters.carbon.testing.server import Answer
+from carbonq.forecasters.carbon.testing.uk import UkServer, data, error, solar_day
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -124,22 +125,22 @@ def test_a_day_on_which_the_clocks_change_has_every_half_hour_once(local_midnigh
 ENTRY = {"from": "2026-07-06T09:00Z", "to": "2026-07-06T09:30Z", "intensity": {"forecast": 200, "actual": None}}
 
 
-def _with_value(value: str) -> Fault:
-    return Fault(body=json.dumps({"data": [ENTRY]}).replace("200", value).encode())
+def _with_value(value: str) -> Answer:
+    return Answer(body=json.dumps({"data": [ENTRY]}).replace("200", value).encode())
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(body=b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>"),
-        Fault(body=b""),
-        Fault(body=b'{"data": [{"from": "2026-07-06T09:00Z", "to"'),
-        Fault(body=b"\xff\xfe\x00"),
-        Fault(body=b"[" * 100_000),
-        Fault(body=b"null"),
-        Fault(body=b"[]"),
-        Fault(body=b'{"data": null}'),
-        Fault(body=b'{"data": {"0": 1}}'),
+        Answer(body=b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>"),
+        Answer(body=b""),
+        Answer(body=b'{"data": [{"from": "2026-07-06T09:00Z", "to"'),
+        Answer(body=b"\xff\xfe\x00"),
+        Answer(body=b"[" * 100_000),
+        Answer(body=b"null"),
+        Answer(body=b"[]"),
+        Answer(body=b'{"data": null}'),
+        Answer(body=b'{"data": {"0": 1}}'),
         data([]),
         data([None]),
         data([{"from": "2026-07-06T09:00Z"}]),
@@ -162,7 +163,7 @@ def _with_value(value: str) -> Fault:
     ids=lambda fault: f"{fault.body[:60]!r}",
 )
 def test_nonsense_is_refused_at_once_with_its_address(
-    uk: UkSource, server: UkServer, naps: list[float], fault: Fault
+    uk: UkSource, server: UkServer, naps: list[float], fault: Answer
 ) -> None:
     server.faults.append(fault)
     with pytest.raises(SourceNonsense) as caught:
@@ -173,7 +174,7 @@ def test_nonsense_is_refused_at_once_with_its_address(
 
 def test_more_than_a_sensible_answer_is_not_read_to_its_end(uk: UkSource, server: UkServer) -> None:
     entries = server.entries(NOW, NOW + DAY)
-    server.faults.append(Fault(body=data(entries).body + b" " * MAX_ANSWER_B))
+    server.faults.append(Answer(body=data(entries).body + b" " * MAX_ANSWER_B))
     with pytest.raises(SourceNonsense, match="more than 4194304 bytes"):
         uk.forecast("GB", NOW, NOW + DAY)
 
@@ -236,14 +237,14 @@ def test_several_sensible_pauses_do_not_add_up_to_an_endless_one(server: UkServe
 
 
 def test_a_body_cut_off_half_way_is_asked_for_again(uk: UkSource, server: UkServer, naps: list[float]) -> None:
-    server.faults.append(Fault(body=b'{"data": [', promised_b=10_000))
+    server.faults.append(Answer(body=b'{"data": [', promised_b=10_000))
     assert uk.forecast("GB", NOW, NOW + DAY).grid.slots == 49
     assert naps == [1.0]
 
 
 def test_an_answer_that_trickles_in_is_given_up(server: UkServer, naps: list[float]) -> None:
     impatient = UkSource(JsonClient(server.url, attempts=1, answer_timeout_s=0.2, sleep=naps.append))
-    server.faults.append(Fault(body=b'{"data": [', promised_b=1_000_000, trickle=True))
+    server.faults.append(Answer(body=b'{"data": [', promised_b=1_000_000, trickle=True))
     with pytest.raises(SourceUnreachable, match=r"not complete after 0\.2 s"):
         impatient.forecast("GB", NOW, NOW + DAY)
 
@@ -273,7 +274,7 @@ def test_a_wrong_url_is_a_source_that_cannot_be_reached(url: str) -> None:
 
 
 def test_a_redirect_in_circles_is_given_up(uk: UkSource, server: UkServer) -> None:
-    server.faults += [Fault(status=302, headers=(("Location", "/intensity"),))] * 10
+    server.faults += [Answer(status=302, headers=(("Location", "/intensity"),))] * 10
     with pytest.raises(SourceUnreachable, match="redirect"):
         uk.forecast("GB", NOW, NOW + DAY)
 

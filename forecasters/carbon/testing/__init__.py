@@ -1,0 +1,1 @@
+"""Local servers that speak each provider's documented answers, their quirks and failures included: a file for each."""
