@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from carbonq.domain.carbon import Scope
+from carbonq.forecasters.carbon.readings import Row
 
 
 class Fuel(StrEnum):
@@ -143,6 +144,14 @@ def reported(by_moment: Mapping[datetime, Generation]) -> Iterator[tuple[datetim
             elif moment - heard <= CLOSED_AFTER and (running or runs.get(moment - DAY, False)):
                 unknown.add(moment)
     return ((moment, by_moment[moment]) for moment in totals if moment not in unknown)
+
+
+def intensity_rows(by_moment: Mapping[datetime, Generation], step: timedelta, scope: Scope) -> Iterator[Row]:
+    """One row for each moment, the start of an interval of `step`, that is wholly reported and generated anything."""
+    for moment, generation in reported(by_moment):
+        value = intensity_g_per_kwh(generation, scope)
+        if value is not None:
+            yield Row(moment, moment + step, value)
 
 
 def _total(generation: Generation) -> float:
