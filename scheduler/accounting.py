@@ -7,10 +7,12 @@ from typing import NamedTuple
 from carbonq.domain.carbon import IntensitySeries, Origin, Zone
 from carbonq.domain.energy import TraceSegment
 from carbonq.domain.job import Job, JobState, Measurement, Outcome
-from carbonq.domain.receipt import Baseline, EmissionsSlot, Receipt, ReceiptStatus
+from carbonq.domain.receipt import ACTUALS_CHANGED, Baseline, EmissionsSlot, Receipt, ReceiptStatus
 from carbonq.domain.units import known_sum
 from carbonq.scheduler.spreading import back_to_back, combined, covers, length_of, segments_of, spread
 
+SMALLEST_CHANGE_REL = 1e-3
+"""Corrections that move a job's grams by less are not worth a revision: energy is never known that well."""
 CAPACITY_UNKNOWN = "the pool's capacity is not known: the baseline starts at submission"
 
 
@@ -77,6 +79,34 @@ def make_receipt(
         attribution=series.attribution if series else "",
         notes=tuple(_notes(account, slots, baseline_slots, baseline_start)),
     )
+
+
+def with_changed_actuals(last: Receipt, anew: Receipt) -> Receipt | None:
+    """The revision of a settled receipt after its grid changed its figures, with a note; None where that is of no weight."""
+    before, after = (last.emissions_g, _baseline_g(last)), (anew.emissions_g, _baseline_g(anew))
+    if last.intensity_origins == anew.intensity_origins and not any(map(_differ, before, after)):
+        return None
+    told = ", ".join(
+        f"{what} {_grams(was)} before"
+        for what, was, now in zip(("emissions", "baseline"), before, after, strict=True)
+        if _differ(was, now)
+    )
+    note = f"{ACTUALS_CHANGED}: {told or 'what was estimated has been reported'}"
+    return anew.model_copy(update={"actuals_changed_at": anew.issued_at, "notes": (*anew.notes, note)})
+
+
+def _baseline_g(receipt: Receipt) -> float | None:
+    return receipt.baseline.emissions_g if receipt.baseline else None
+
+
+def _differ(before: float | None, after: float | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return abs(after - before) > SMALLEST_CHANGE_REL * max(abs(before), abs(after))
+
+
+def _grams(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g} g"
 
 
 class _Account:
@@ -183,6 +213,8 @@ def _notes(
     if any(slot.intensity_g_per_kwh is None for slot in (*slots, *baseline)):
         yield "the actual intensity of part of the time has not been published yet"
     origins = _origins((*slots, *baseline))
+    if Origin.ESTIMATED in origins:
+        yield "part of the intensity is estimated: by its provider, or for a gap in the readings"
     if Origin.MODELLED in origins:
         yield "part of the intensity is a typical profile, not a reading"
     if Origin.REPLAYED in origins:

@@ -1,17 +1,17 @@
 """Books receipts: a first one when a job has ended, further revisions as the grids report what they emitted."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from carbonq.domain.carbon import IntensitySeries, Zone
 from carbonq.domain.errors import JobNotFound, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import Job, Measurement
-from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger
+from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, Revised
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.domain.time import Clock
-from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt
+from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt, with_changed_actuals
 from carbonq.scheduler.baseline import baseline_starts
 from carbonq.scheduler.pools import pools_of
 
@@ -19,6 +19,8 @@ log = logging.getLogger("carbonq.scheduler")
 
 SETTLE_WITHIN = timedelta(days=7)
 """How long a grid may take to report. What is provisional after that stays so."""
+REVISE_WITHIN = timedelta(days=30)
+"""How long after a job's end its receipt follows what its grid corrects."""
 NEIGHBOURS = 20_000
 """As many jobs of the same time as the baseline's simulation looks at."""
 
@@ -47,6 +49,7 @@ class Bookkeeper:
         self._queue, self._board, self._ledger = queue, board, ledger
         self._clock, self._outlook, self._zone = clock, outlook, zone
         self._provisional: dict[str, Receipt] | None = None
+        self._revised_until: datetime | None = None
 
     def book(self) -> int:
         """Receipts for all that has ended, or whose account has changed since. How many were booked."""
@@ -74,20 +77,42 @@ class Bookkeeper:
             waiting.append(_Ended(*found, baseline, last.revision + 1))
         return self._account(waiting, only_news=True)
 
+    def revise(self) -> int:
+        """Revisions for settled receipts whose grids have since changed what they reported. How many were booked."""
+        now = self._clock.now()
+        oldest = now - REVISE_WITHIN
+        spans = [span for span in self._outlook.revised(self._revised_until or oldest) if span.end > oldest]
+        touched = self._touched(spans) if spans else []
+        ended = {last.job_id: (last, found) for last in touched if (found := self._look_up(last.job_id))}
+        booked = 0
+        for last, (job, measurements) in ended.values():
+            baseline = _kept(last) or BaselineStart(job.earliest_start, capacity_known=False)
+            one = _Ended(job, measurements, baseline, last.revision + 1)
+            anew = self._receipt(one, {m.zone: self._outlook.history(m.zone, *one.span) for m in measurements})
+            changed = with_changed_actuals(last, anew)
+            if changed is not None and not _is_open(changed):
+                self._ledger.book(changed)
+                booked += 1
+        self._revised_until = now
+        if booked:
+            log.info("revised %d settled receipts: their grids corrected what they had reported", booked)
+        return booked
+
+    def _touched(self, spans: Sequence[Revised]) -> list[Receipt]:
+        """The settled receipts that rest on intensity of these spans."""
+        since = max(self._clock.now() - REVISE_WITHIN, min(span.start for span in spans))
+        return [
+            receipt
+            for receipt in self._ledger.latest(since=since)
+            if not _is_open(receipt) and any(_rests_on(receipt, span) for span in spans)
+        ]
+
     def _account(self, ended: Sequence[_Ended], *, only_news: bool = False) -> int:
         actual = self._actual(ended) if ended else {}
         booked = 0
-        for job, measurements, baseline, revision in ended:
-            receipt = make_receipt(
-                job,
-                measurements,
-                actual,
-                baseline,
-                issued_at=self._clock.now(),
-                revision=revision,
-                default_zone=self._zone,
-            )
-            if only_news and receipt.slots == self._open()[job.id].slots and _is_open(receipt):
+        for one in ended:
+            receipt = self._receipt(one, actual)
+            if only_news and receipt.slots == self._open()[one.job.id].slots and _is_open(receipt):
                 continue
             self._ledger.book(receipt)
             booked += 1
@@ -95,6 +120,17 @@ class Bookkeeper:
         if booked:
             log.info("booked %d receipts, %d wait for actual intensity", booked, len(self._open()))
         return booked
+
+    def _receipt(self, ended: _Ended, actual: Mapping[Zone, IntensitySeries]) -> Receipt:
+        return make_receipt(
+            ended.job,
+            ended.measurements,
+            actual,
+            ended.baseline,
+            issued_at=self._clock.now(),
+            revision=ended.revision,
+            default_zone=self._zone,
+        )
 
     def _remember(self, receipt: Receipt) -> None:
         if _is_open(receipt):
@@ -111,6 +147,7 @@ class Bookkeeper:
     def forget(self) -> None:
         """Ask the ledger again next time: another scheduler may have booked meanwhile."""
         self._provisional = None
+        self._revised_until = None
 
     def _look_up(self, job_id: str) -> tuple[Job, Sequence[Measurement]] | None:
         try:
@@ -158,6 +195,16 @@ def _kept(last: Receipt | None) -> BaselineStart | None:
     if last is None or last.baseline is None:
         return None
     return BaselineStart(last.baseline.start, CAPACITY_UNKNOWN not in last.notes)
+
+
+def _rests_on(receipt: Receipt, span: Revised) -> bool:
+    """Whether a run or its baseline fell into the span. A job that ran several times may have done so in other zones."""
+    if receipt.zone != span.zone and receipt.attempts < 2:
+        return False
+    parts = [(slot.start, slot.end) for slot in receipt.slots]
+    if receipt.baseline:
+        parts.append((receipt.baseline.start, receipt.baseline.end))
+    return any(start < span.end and end > span.start for start, end in parts)
 
 
 def _is_open(receipt: Receipt) -> bool:

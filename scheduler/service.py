@@ -50,6 +50,7 @@ class SchedulerSettings:
     margin: Margin = DEFAULT_MARGIN
     refresh_grid_s: float = 900.0
     replan_grid_s: float = 60.0
+    revise_grid_s: float = 3600.0
     book_real_s: float = 10.0
     recover_real_s: float = 2.0
     retain_real_s: float = 3600.0
@@ -125,6 +126,9 @@ class SchedulerService:
     def settle(self) -> int:
         return self._books.settle()
 
+    def revise(self) -> int:
+        return self._books.revise()
+
     def retain(self) -> int:
         """Delete the records of jobs that ended long ago and are booked."""
         deleted = self._queue.retain(self._settings.keep_real_s)
@@ -165,6 +169,7 @@ class SchedulerService:
         self._every("replan", self._real_s(self._settings.replan_grid_s), self.replan)
         self._every("book", self._settings.book_real_s, self.book, "books")
         self._every("settle", self._real_s(self._settings.refresh_grid_s), self.settle, "books")
+        self._every("revise", self._real_s(self._settings.revise_grid_s), self.revise, "books")
         self._every("recover", self._settings.recover_real_s, self.recover)
         self._every("retain", self._settings.retain_real_s, self.retain)
         self._ticker.start()

@@ -268,6 +268,14 @@ class IntensitySource(Protocol):
         ...
 
 
+class Revised(NamedTuple):
+    """Past intensity that is no longer what `history` once answered: corrected, or reported where a gap had been filled."""
+
+    zone: Zone
+    start: datetime
+    end: datetime
+
+
 class CarbonOutlook(Protocol):
     """What is known of every zone's intensity, from whatever source knows it best. Always answers, and says how it knows."""
 
@@ -277,6 +285,10 @@ class CarbonOutlook(Protocol):
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         """Expected intensity over slots that cover `[now, end)` wholly."""
+        ...
+
+    def revised(self, since: datetime) -> Sequence[Revised]:
+        """What of the past was found to have changed at `since` or later."""
         ...
 
 

@@ -9,6 +9,9 @@ from carbonq.domain.energy import EnergyReading
 from carbonq.domain.job import JobState
 from carbonq.domain.value import UtcTime, Value
 
+ACTUALS_CHANGED = "actuals changed"
+"""How a note begins on a receipt whose grid corrected its figures after it was settled."""
+
 
 class ReceiptStatus(StrEnum):
     PROVISIONAL = "provisional"  # part of the actual intensity has not been published yet
@@ -72,4 +75,7 @@ class Receipt(Value):
     intensity_source: str
     intensity_origins: tuple[Origin, ...] = ()
     attribution: str = ""
+    actuals_changed_at: UtcTime | None = Field(
+        default=None, description="when the grid's figures were last found to have changed after it was settled"
+    )
     notes: tuple[str, ...] = Field(default=(), description="what was not known, assumed or replayed")

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, Zone
-from carbonq.domain.receipt import Receipt
+from carbonq.domain.receipt import ACTUALS_CHANGED, Receipt
 from carbonq.domain.value import UtcTime, Value
 from carbonq.reports.summary import Tally
 
@@ -88,8 +88,13 @@ def forecast_uses(forecasts: Iterable[Forecast], issued_at: datetime) -> tuple[F
 
 
 def remarks(notes: Sequence[str], receipts: Iterable[Receipt]) -> tuple[Remark, ...]:
-    """The report's own notes, then each different note of the receipts once, most frequent first."""
-    said = Counter(note for receipt in receipts for note in dict.fromkeys(receipt.notes))
+    """The report's own notes, then each different note of the receipts once, most frequent first.
+
+    What each receipt was before its grid's correction is in the receipt; here it counts in `Tally.revised_jobs`.
+    """
+    said = Counter(
+        note for receipt in receipts for note in dict.fromkeys(receipt.notes) if not note.startswith(ACTUALS_CHANGED)
+    )
     about_jobs = sorted(said.items(), key=lambda item: (-item[1], item[0]))
     return (
         *(Remark(text=note, jobs=0) for note in dict.fromkeys(notes)),

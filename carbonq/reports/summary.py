@@ -22,6 +22,7 @@ class Tally(Value):
     jobs: int
     states: dict[JobState, int]
     provisional_jobs: int
+    revised_jobs: int = Field(description="jobs whose grid changed its figures after their receipt was settled")
     energy_j: float | None
     energy_unknown_jobs: int
     energy_partly_unknown_jobs: int = Field(description="a component or an attempt is unknown: the sum is too low")
@@ -122,6 +123,7 @@ def tally(receipts: Sequence[Receipt]) -> Tally:
         jobs=len(receipts),
         states={state: n for state in JobState if (n := sum(r.state is state for r in receipts))},
         provisional_jobs=sum(r.status is ReceiptStatus.PROVISIONAL for r in receipts),
+        revised_jobs=sum(r.actuals_changed_at is not None for r in receipts),
         energy_j=_sum(energies),
         energy_unknown_jobs=len(receipts) - len(energies),
         energy_partly_unknown_jobs=sum(r.energy_j is not None and _lacks_a_part(r) for r in receipts),

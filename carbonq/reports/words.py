@@ -70,8 +70,10 @@ def job_name(receipt: Receipt) -> str:
 
 
 def settled(total: Tally) -> str:
-    """`28 settled, 2 provisional until the grid's actual intensity is published`."""
+    """`28 settled (3 revised since, as their grids changed the actual intensity), 2 provisional until the grid's actual …`."""
     done = f"{total.jobs - total.provisional_jobs:,} settled"
+    if total.revised_jobs:
+        done += f" ({total.revised_jobs:,} revised since, as their grids changed the actual intensity)"
     waiting = f", {total.provisional_jobs:,} provisional until the grid's actual intensity is published"
     return done + (waiting if total.provisional_jobs else "")
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, SourceNonsense
-from carbonq.domain.ports import IntensitySource
+from carbonq.domain.ports import IntensitySource, Revised
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
 from carbonq.domain.units import format_duration
 from carbonq.forecasters.carbon.readings import checked_intensity
@@ -102,6 +102,10 @@ class Outlook:
         observed = self.observe(zone, start, end)
         _log_failures(observed.problems)
         return observed.series
+
+    def revised(self, since: datetime) -> Sequence[Revised]:  # noqa: ARG002  # the port's name
+        """Nothing: without an archive nobody remembers what was answered before."""
+        return ()
 
     def catalogue(self) -> Catalogue:
         attempts = _Attempts()

@@ -4,7 +4,7 @@ import logging
 import sys
 
 from carbonq.clock import SystemClock
-from carbonq.forecasters.carbon.sources.typical import TypicalSource
+from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.scheduler.ledger import RedisLedger
 from carbonq.scheduler.planner.first_come import FirstComePlanner
 from carbonq.scheduler.queue.board import RedisBoard
@@ -23,7 +23,7 @@ def service(url: str, holder: str) -> SchedulerService:
         ledger=RedisLedger(store),
         clock=SystemClock(),
         planner=FirstComePlanner(),
-        outlook=TypicalSource(),
+        outlook=Outlook([]),
         holder=holder,
     )
 

@@ -12,7 +12,7 @@ import pytest
 from carbonq.clock import SystemClock
 from carbonq.domain.job import Job, JobState, Measurement, Outcome
 from carbonq.domain.receipt import Receipt
-from carbonq.forecasters.carbon.sources.typical import TypicalSource
+from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.scheduler.ledger import RedisLedger
 from carbonq.scheduler.planner.first_come import FirstComePlanner
 from carbonq.scheduler.queue.board import RedisBoard
@@ -44,7 +44,7 @@ class Hall:
             ledger=self.ledger,
             clock=SystemClock(),
             planner=FirstComePlanner(),
-            outlook=TypicalSource(),
+            outlook=Outlook([]),
             holder=holder,
         )
         service.start()

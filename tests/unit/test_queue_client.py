@@ -9,7 +9,7 @@ from carbonq import jobfile, queue_client
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound, QueueUnreachable
 from carbonq.domain.job import JobState, Measurement, Outcome, WaitReason
-from carbonq.domain.ports import JobQuery
+from carbonq.domain.ports import JobQuery, Revised
 from carbonq.domain.spec import JobFile
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.energy.predictor import RunHistoryPredictor
@@ -44,6 +44,9 @@ class CleanAtNoon:
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         return self.forecast(zone, start, end).series()
+
+    def revised(self, since: datetime) -> Sequence[Revised]:  # the port's name
+        return ()
 
 
 class Desk:

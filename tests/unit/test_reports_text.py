@@ -72,6 +72,13 @@ def test_replayed_intensity_is_labelled() -> None:
     assert "Replayed:" not in shown(make_receipt())
 
 
+def test_corrections_by_the_grid_are_counted_and_not_listed_one_by_one() -> None:
+    changed = make_receipt("a", actuals_changed_at=ISSUED, notes=("actuals changed: emissions 290 g before",))
+    text = shown(changed, make_receipt("b"))
+    assert "2 settled (1 revised since, as their grids changed the actual intensity)" in " ".join(text.split())
+    assert "290 g" not in text
+
+
 def test_failures_provisional_receipts_promises_and_notes_are_told() -> None:
     failed = make_receipt(state=JobState.FAILED, deadline_met=False, status=ReceiptStatus.PROVISIONAL)
     kept = make_receipt(forecast_avoided_g=120.0, notes=("the CPU is estimated",))

@@ -11,6 +11,7 @@ from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Or
 from carbonq.domain.energy import Component, EnergyReading, Provenance
 from carbonq.domain.errors import SourceUnreachable
 from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
+from carbonq.domain.ports import Revised
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.domain.time import SlotGrid
 from carbonq.scheduler.ledger import MemoryLedger
@@ -33,6 +34,9 @@ class Grid:
     def __init__(self) -> None:
         self.published = MIDNIGHT
         self.down = False
+        self.correction = 1.0
+        self.origin = Origin.MEASURED
+        self.changes: list[tuple[datetime, Revised]] = []
         self.asked: list[str] = []
 
     def zones(self) -> Sequence[str]:
@@ -50,11 +54,16 @@ class Grid:
     def history(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         self._ask(zone)
         readings = tuple(
-            CarbonIntensity(start=first, end=last, intensity_g_per_kwh=self.value(first), origin=Origin.MEASURED)
+            CarbonIntensity(
+                start=first, end=last, intensity_g_per_kwh=self.value(first) * self.correction, origin=self.origin
+            )
             for first, last in SlotGrid.covering(start, end)
             if last <= self.published
         )
         return IntensitySeries(zone=zone, source="grid", readings=readings)
+
+    def revised(self, since: datetime) -> Sequence[Revised]:
+        return [span for changed_at, span in self.changes if changed_at >= since]
 
     def _ask(self, zone: str) -> None:
         self.asked.append(zone)
@@ -317,6 +326,70 @@ def test_a_source_that_is_down_delays_the_settlement_and_nothing_else(lab: Lab) 
     assert lab.receipt().energy_j == KWH
     lab.grid.down, lab.grid.published = False, at(1)
     assert lab.service.settle() == 1
+
+
+def settled_job(lab: Lab) -> None:
+    """A job of one kWh that waited from 400 to 100 g/kWh, settled."""
+    lab.submit()
+    lab.clock.advance(hours=3)
+    lab.run("job")
+    lab.grid.published = lab.clock.now()
+    lab.service.book()
+    assert lab.receipt().status is ReceiptStatus.SETTLED
+
+
+def correct(lab: Lab, factor: float) -> None:
+    """Two days later the grid changes what it had reported."""
+    now = lab.clock.advance(days=2)
+    lab.grid.correction = factor
+    lab.grid.changes.append((now, Revised("FR", MIDNIGHT, MIDNIGHT + timedelta(hours=6))))
+
+
+def test_a_correction_by_the_grid_revises_a_settled_receipt_and_says_so(lab: Lab) -> None:
+    settled_job(lab)
+    correct(lab, 1.1)
+    assert lab.service.revise() == 1
+    receipt = lab.receipt()
+    assert receipt.revision == 2
+    assert (receipt.emissions_g, receipt.avoided_g) == pytest.approx((110, 330))
+    assert receipt.actuals_changed_at == lab.clock.now()
+    assert receipt.notes[-1] == "actuals changed: emissions 100 g before, baseline 400 g before"
+    assert lab.service.revise() == 0
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.0005])
+def test_a_correction_that_moves_no_gram_worth_telling_makes_no_revision(lab: Lab, factor: float) -> None:
+    settled_job(lab)
+    correct(lab, factor)
+    assert (lab.service.revise(), lab.receipt().revision) == (0, 1)
+
+
+def test_a_filled_gap_is_labelled_and_replaced_once_the_reading_is_there(lab: Lab) -> None:
+    lab.grid.origin = Origin.ESTIMATED
+    settled_job(lab)
+    assert "part of the intensity is estimated: by its provider, or for a gap in the readings" in lab.receipt().notes
+    lab.grid.origin = Origin.MEASURED
+    correct(lab, 1.0)
+    assert lab.service.revise() == 1
+    assert lab.receipt().intensity_origins == (Origin.MEASURED,)
+    assert lab.receipt().notes[-1] == "actuals changed: what was estimated has been reported"
+
+
+def test_a_correction_elsewhere_or_long_ago_changes_no_receipt(lab: Lab) -> None:
+    settled_job(lab)
+    correct(lab, 1.1)
+    lab.grid.changes = [(lab.clock.now(), Revised("DE", MIDNIGHT, MIDNIGHT + timedelta(hours=6)))]
+    assert lab.service.revise() == 0
+    correct(lab, 1.1)
+    lab.clock.advance(days=31)
+    assert lab.another("two").revise() == 0
+
+
+def test_a_scheduler_that_takes_over_finds_corrections_made_before(lab: Lab) -> None:
+    settled_job(lab)
+    correct(lab, 1.1)
+    lab.clock.advance(days=5)
+    assert lab.another("two").revise() == 1
 
 
 def test_the_baseline_waits_for_capacity_as_the_job_would_have(lab: Lab) -> None:
