@@ -25,6 +25,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _csv(rest, settings)
         case "uk" if not rest:
             return _uk(settings)
+        case "eia" if not rest:
+            return _eia(settings)
         case "typical" if not rest:
             return _typical(settings)
         case "replay":
@@ -66,6 +68,12 @@ def _uk(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.uk import UkSource
 
     return UkSource(JsonClient(settings.uk_url), slot_s=slot_s(settings))
+
+
+def _eia(settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
+
+    return EiaSource(eia_client(settings.eia_url, secret(settings, "eia_key")))
 
 
 def _typical(settings: Settings) -> IntensitySource:

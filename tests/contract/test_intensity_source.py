@@ -17,10 +17,12 @@ from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.csv_files import CsvSource
+from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.sources.world import WorldAverage
+from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
@@ -56,10 +58,16 @@ def _uk(stack: ExitStack) -> UkSource:
     return UkSource(JsonClient(server.url))
 
 
+def _eia(stack: ExitStack) -> EiaSource:
+    server = stack.enter_context(EiaServer(NOW))
+    return EiaSource(eia_client(f"{server.url}/v2", "a-good-key"))
+
+
 MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "csv file": lambda folder, _: Case(_csv(folder, packed=False), "FR", Origin.MEASURED),
     "csv folder": lambda folder, _: Case(_csv(folder, packed=True), "FR", Origin.MEASURED),
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
+    "eia": lambda _, stack: Case(_eia(stack), "US-CAL-CISO", Origin.MEASURED),
     "typical": lambda *_: Case(TypicalSource(), "CISO", Origin.MODELLED),
     "typical, other name": lambda *_: Case(TypicalSource(), "US-CAL-CISO", Origin.MODELLED),
     "world": lambda *_: Case(WorldAverage(), "XX", Origin.MODELLED, knows_every_zone=True),
@@ -70,52 +78,81 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
 }
 
 
+WITHOUT_FORECAST = {"eia"}
+"""Makers of sources that publish the past alone."""
+
+
 @pytest.fixture(params=MAKERS)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     with ExitStack() as stack:
         yield MAKERS[request.param](tmp_path, stack)
 
 
-def test_a_forecast_covers_the_day_asked_for_from_the_slot_that_holds_now(case: Case) -> None:
-    forecast = case.source.forecast(case.zone, NOW, NOW + DAY)
+@pytest.fixture(params=[name for name in MAKERS if name not in WITHOUT_FORECAST])
+def forecasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    with ExitStack() as stack:
+        yield MAKERS[request.param](tmp_path, stack)
+
+
+@pytest.fixture(params=sorted(WITHOUT_FORECAST))
+def looking_back(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    with ExitStack() as stack:
+        yield MAKERS[request.param](tmp_path, stack)
+
+
+def test_a_source_says_whether_it_forecasts(forecasting: Case) -> None:
+    assert forecasting.source.info.forecasts
+    assert forecasting.source.info.name.partition(":")[0] == forecasting.source.name.partition(":")[0]
+
+
+def test_a_source_without_forecast_says_so_and_is_passed_over(looking_back: Case) -> None:
+    assert not looking_back.source.info.forecasts
+    with pytest.raises(NotFound, match="no forecast"):
+        looking_back.source.forecast(looking_back.zone, NOW, NOW + DAY)
+
+
+def test_a_forecast_covers_the_day_asked_for_from_the_slot_that_holds_now(forecasting: Case) -> None:
+    forecast = forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY)
     assert forecast.grid == SlotGrid.covering(NOW, NOW + DAY)
-    assert (forecast.zone, forecast.issued_at, forecast.fetched_at) == (case.zone, NOW, NOW)
+    assert (forecast.zone, forecast.issued_at, forecast.fetched_at) == (forecasting.zone, NOW, NOW)
 
 
-def test_a_forecast_names_where_it_comes_from(case: Case) -> None:
-    forecast = case.source.forecast(case.zone, NOW, NOW + DAY)
+def test_a_forecast_names_where_it_comes_from(forecasting: Case) -> None:
+    forecast = forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY)
     assert forecast.model
     assert forecast.attribution
-    assert case.source.name == forecast.source or isinstance(case.source, Outlook)
+    assert forecasting.source.name == forecast.source or isinstance(forecasting.source, Outlook)
 
 
-def test_quantiles_are_finite_and_in_order(case: Case) -> None:
-    quantiles = case.source.forecast(case.zone, NOW, NOW + DAY).quantiles_g_per_kwh
+def test_quantiles_are_finite_and_in_order(forecasting: Case) -> None:
+    quantiles = forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY).quantiles_g_per_kwh
     bands = [quantiles[name] for name in sorted(quantiles, key=float)]
     for slot in zip(*bands, strict=True):
         assert all(map(math.isfinite, slot))
         assert sorted(slot) == list(slot)
 
 
-def test_the_same_question_gets_the_same_answer(case: Case) -> None:
-    first = case.source.forecast(case.zone, NOW, NOW + DAY)
-    assert case.source.forecast(case.zone, NOW, NOW + DAY) == first
+def test_the_same_question_gets_the_same_answer(forecasting: Case) -> None:
+    first = forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY)
+    assert forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY) == first
 
 
-def test_a_moment_is_the_same_in_any_zone_of_the_earth(case: Case) -> None:
+def test_a_moment_is_the_same_in_any_zone_of_the_earth(forecasting: Case) -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
-    assert case.source.forecast(case.zone, tokyo, tokyo + DAY) == case.source.forecast(case.zone, NOW, NOW + DAY)
+    assert forecasting.source.forecast(forecasting.zone, tokyo, tokyo + DAY) == forecasting.source.forecast(
+        forecasting.zone, NOW, NOW + DAY
+    )
 
 
-def test_asked_three_hours_later_the_slots_of_the_future_read_the_same(case: Case) -> None:
-    early = case.source.forecast(case.zone, NOW, NOW + DAY)
-    late = case.source.forecast(case.zone, NOW + timedelta(hours=3), NOW + DAY)
+def test_asked_three_hours_later_the_slots_of_the_future_read_the_same(forecasting: Case) -> None:
+    early = forecasting.source.forecast(forecasting.zone, NOW, NOW + DAY)
+    late = forecasting.source.forecast(forecasting.zone, NOW + timedelta(hours=3), NOW + DAY)
     assert late.median_g_per_kwh == early.median_g_per_kwh[6:]
 
 
-def test_no_time_ahead_is_no_slots_or_the_present_one(case: Case) -> None:
+def test_no_time_ahead_is_no_slots_or_the_present_one(forecasting: Case) -> None:
     on_the_hour = NOW.replace(minute=0)
-    assert case.source.forecast(case.zone, on_the_hour, on_the_hour).grid.slots <= 1
+    assert forecasting.source.forecast(forecasting.zone, on_the_hour, on_the_hour).grid.slots <= 1
 
 
 def test_the_past_has_its_readings_and_their_origin(case: Case) -> None:
@@ -158,4 +195,6 @@ def test_an_unknown_zone_is_not_found(case: Case) -> None:
 
 def test_every_zone_that_a_source_lists_it_also_answers_for(case: Case) -> None:
     for zone in case.source.zones():
-        assert case.source.forecast(zone, NOW, NOW + timedelta(hours=1)).zone == zone
+        if case.source.info.forecasts:
+            assert case.source.forecast(zone, NOW, NOW + timedelta(hours=1)).zone == zone
+        assert case.source.history(zone, NOW - DAY, NOW).zone == zone
