@@ -1,15 +1,27 @@
-"""From rows of numbers to a series, and from a series to a forecast: what every source has in common."""
+"""From rows of numbers to a series, and from a series to a forecast: what every source has in common.
 
+One rule for rows that cannot be right (an absurd value, a time without zone, an interval that begins before the one before
+it ends): they are left out and told in the log, so that one of them does not cost the rest. Where they are more than a tenth
+of an answer, the answer is nonsense.
+"""
+
+import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, SourceInfo, Zone
 from carbonq.domain.errors import SourceNonsense
 from carbonq.domain.time import SlotGrid
 
+log = logging.getLogger("carbonq.carbon")
+
+Entry = TypeVar("Entry")
+
+MAX_BAD_SHARE = 0.1
 LOWEST_G_PER_KWH, HIGHEST_G_PER_KWH = -1000.0, 5000.0
 """Beyond these no grid is: the dirtiest plants emit some 1,500 g/kWh, marginal signals dip below zero."""
 
@@ -31,14 +43,68 @@ def checked_intensity(value: object, where: str) -> float:
     return float(value)
 
 
+def moment_in(text: object, where: str) -> datetime:
+    """The moment that an ISO 8601 text names, in UTC. Raises SourceNonsense, also where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise SourceNonsense(f"{text!r:.80} is no time with a zone", where=where)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the year 1 or 9999
+        raise SourceNonsense(f"{text!r:.80} is no time of ours", where=where) from None
+
+
+def sound(entries: Iterable[Entry], read: Callable[[Entry], Row | None], where: str) -> list[Row]:
+    """The rows that `read` makes of a provider's entries, as they come. `read` gives None for a gap, and raises
+    SourceNonsense for what cannot be right: for such entries the rule above holds."""
+    rows: list[Row] = []
+    bad: list[SourceNonsense] = []
+    for entry in entries:
+        try:
+            row = read(entry)
+        except SourceNonsense as problem:
+            bad.append(problem)
+        else:
+            rows += [row] if row else []
+    _tolerate(bad, len(rows) + len(bad), where)
+    return rows
+
+
 def tidy(rows: Iterable[Row], where: str) -> list[Row]:
-    """Sorted; of rows that start together the last one counts. Raises SourceNonsense for rows that overlap otherwise."""
+    """Sorted; of rows that start together the last one counts. For rows that overlap otherwise the rule above holds."""
     by_start = {row.start: row for row in rows}
-    ordered = [by_start[start] for start in sorted(by_start)]
-    for earlier, later in pairwise(ordered):
-        if later.start < earlier.end:
-            raise SourceNonsense(f"the interval from {later.start} begins before the one before it ends", where=where)
-    return ordered
+    kept: list[Row] = []
+    bad: list[SourceNonsense] = []
+    for start in sorted(by_start):
+        if kept and start < kept[-1].end:
+            bad.append(SourceNonsense(f"the interval from {start} begins before the one before it ends", where=where))
+        else:
+            kept.append(by_start[start])
+    _tolerate(bad, len(by_start), where)
+    return kept
+
+
+def held(points: Mapping[datetime, float]) -> list[Row]:
+    """Rows of points that name their start alone: each holds until the next, at most for the usual step, which is the most
+    frequent distance; an hour for a single point."""
+    starts = sorted(points)
+    steps = Counter(later - earlier for earlier, later in pairwise(starts))
+    usual = max(steps, key=lambda step: (steps[step], -step)) if steps else timedelta(hours=1)
+    ends = [min(start + usual, follower) for start, follower in pairwise(starts)] + [
+        last + usual for last in starts[-1:]
+    ]
+    return [Row(start, end, points[start]) for start, end in zip(starts, ends, strict=True)]
+
+
+def _tolerate(bad: Sequence[SourceNonsense], of: int, where: str) -> None:
+    """Raises the first of the problems where they are too many, and tells the log of them where they are not."""
+    if len(bad) > MAX_BAD_SHARE * of:
+        raise bad[0]
+    if bad:
+        log.warning("%s: %d of %d rows left out; the first: %s", where, len(bad), of, bad[0].what)
 
 
 def overlapping(rows: Iterable[Row], start: datetime, end: datetime) -> Iterator[Row]:
