@@ -80,6 +80,26 @@ def forecast(
     window: Annotated[
         str, typer.Option(metavar="SPAN", help="How long a job runs: the cleanest such window is marked.")
     ] = "2h",
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --at: forecast from this file's readings alone.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="T", help="The moment at which that forecast is made; nothing later is seen.")
+    ] = None,
+    train_from: Annotated[
+        str | None, typer.Option(metavar="T", help="With --history: use no reading before; default: the first row.")
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="With --history: as for `carbonq backtest`. May be repeated."),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --history: a published forecast, for models that mix it in."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="With --history: a model that `carbonq backtest` knows.")
+    ] = "carbonq",
 ) -> None:
     """Show the carbon intensity ahead, and its cleanest window.
 
@@ -89,6 +109,12 @@ def forecast(
 
     here = session.of(ctx)
     window_s = span(window, "--window")
+    if history is not None or at is not None:
+        from carbonq.cli import historical
+
+        past = historical.Past(history, at, train_from, tuple(features or ()), published)
+        historical.forecast(here, past, model, hours, window_s, zone)
+        return
     wanted = zone.upper() if zone else here.flags.get("zone")
     found = here.client.forecast(str(wanted) if wanted else None, hours)
     if here.json:
