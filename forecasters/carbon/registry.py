@@ -5,6 +5,7 @@ A new source is a line in `make_source`, a kind in `settings.SOURCE_KINDS` and a
 
 from pathlib import Path
 
+from carbonq.domain.carbon import Scope
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.problems import did_you_mean
@@ -25,6 +26,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _csv(rest, settings)
         case "uk" if not rest:
             return _uk(settings)
+        case "electricity-maps" if rest in ("", "direct"):
+            return _electricity_maps(rest, settings)
         case "eia" if not rest:
             return _eia(settings)
         case "typical" if not rest:
@@ -68,6 +71,13 @@ def _uk(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.uk import UkSource
 
     return UkSource(JsonClient(settings.uk_url), slot_s=slot_s(settings))
+
+
+def _electricity_maps(scope: str, settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
+
+    client = electricity_maps_client(settings.electricity_maps_url, secret(settings, "electricity_maps_key"))
+    return ElectricityMapsSource(client, scope=Scope(scope or "lifecycle"), slot_s=slot_s(settings))
 
 
 def _eia(settings: Settings) -> IntensitySource:

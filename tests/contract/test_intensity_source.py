@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from carbonq.domain.carbon import Origin
+from carbonq.domain.carbon import Origin, Scope
 from carbonq.domain.errors import NotFound
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import SlotGrid
@@ -18,11 +18,13 @@ from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
+from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.sources.world import WorldAverage
 from carbonq.forecasters.carbon.testing.eia import EiaServer
+from carbonq.forecasters.carbon.testing.electricity_maps import ElectricityMapsServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
@@ -58,6 +60,11 @@ def _uk(stack: ExitStack) -> UkSource:
     return UkSource(JsonClient(server.url))
 
 
+def _electricity_maps(stack: ExitStack, scope: Scope) -> ElectricityMapsSource:
+    server = stack.enter_context(ElectricityMapsServer(NOW))
+    return ElectricityMapsSource(electricity_maps_client(f"{server.url}/v4", "a-good-key"), scope=scope)
+
+
 def _eia(stack: ExitStack) -> EiaSource:
     server = stack.enter_context(EiaServer(NOW))
     return EiaSource(eia_client(f"{server.url}/v2", "a-good-key"))
@@ -67,6 +74,8 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "csv file": lambda folder, _: Case(_csv(folder, packed=False), "FR", Origin.MEASURED),
     "csv folder": lambda folder, _: Case(_csv(folder, packed=True), "FR", Origin.MEASURED),
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
+    "electricity-maps": lambda _, stack: Case(_electricity_maps(stack, Scope.LIFECYCLE), "DE", Origin.MEASURED),
+    "electricity-maps direct": lambda _, stack: Case(_electricity_maps(stack, Scope.DIRECT), "DE", Origin.MEASURED),
     "eia": lambda _, stack: Case(_eia(stack), "US-CAL-CISO", Origin.MEASURED),
     "typical": lambda *_: Case(TypicalSource(), "CISO", Origin.MODELLED),
     "typical, other name": lambda *_: Case(TypicalSource(), "US-CAL-CISO", Origin.MODELLED),
