@@ -13,7 +13,8 @@ _LOOK_AGAIN_S = 0.01
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace the file, durably. Raises StorageFailed; then the former content is untouched."""
+    """Replace the file. After a power failure it is the former or the new one, and the new one for certain after
+    `sync_folder`. Raises StorageFailed; then the former is untouched."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         _make_folder(path.parent)
@@ -22,7 +23,6 @@ def write_whole(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -60,6 +60,18 @@ def locked(path: Path, wait_s: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals within it outlast a power failure. Raises StorageFailed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise storage_failed("sync", folder, error) from error
 
 
 def read_whole(path: Path) -> bytes | None:
@@ -105,12 +117,4 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)

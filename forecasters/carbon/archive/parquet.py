@@ -10,11 +10,11 @@ from carbonq.domain.errors import CarbonqError
 def pyarrow() -> Any:
     """The module with `parquet` and `compute` loaded. Raises CarbonqError where it is not installed."""
     try:
-        import pyarrow as module
+        import pyarrow as pa
         import pyarrow.compute
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise CarbonqError(
             "Parquet files need the package pyarrow", where=str(error), hint="pip install carbonq[forecast]"
         ) from error
-    return module
+    return pa

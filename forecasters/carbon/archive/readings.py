@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -85,26 +86,26 @@ class Archive:
     def add(self, series: IntensitySeries, seen_at: datetime) -> Added:
         """Keep what is new or has changed. A revision counts as seen after what it revises, whatever the clock says."""
         offered = Rows.of([reading for reading in series.readings if _acceptable(reading, seen_at)], seen_at)
-        refused = len(series.readings) - offered.count
-        if not offered.count:
+        refused = len(series.readings) - offered.size
+        if not offered.size:
             return Added(refused=refused)
         shelf = self._shelf(SeriesKey.of(series))
         with self._writing():
             known = _latest(_rows(shelf, int(offered.start[0]), int(offered.start[-1]) + 1))
-            at = np.minimum(np.searchsorted(known.start, offered.start), max(known.count - 1, 0))
-            if known.count:
+            at = np.minimum(np.searchsorted(known.start, offered.start), max(known.size - 1, 0))
+            if known.size:
                 former = known.where(at)
                 seen_before = former.start == offered.start
                 same = seen_before & _equal(former, offered)
                 late = np.where(seen_before, np.maximum(offered.seen_at, former.seen_at + 1), offered.seen_at)
             else:
-                seen_before = same = np.zeros(offered.count, bool)
+                seen_before = same = np.zeros(offered.size, bool)
                 late = offered.seen_at
             fresh = offered._replace(seen_at=late).where(~same)
-            if fresh.count:
+            if fresh.size:
                 shelf.put(fresh._asdict())
         revised = int(np.count_nonzero(seen_before & ~same))
-        return Added(fresh.count - revised, revised, refused)
+        return Added(fresh.size - revised, revised, refused)
 
     def series(self, key: SeriesKey, start: datetime, end: datetime, *, attribution: str = "") -> IntensitySeries:
         """The newest value of each reading that overlaps `[start, end)`, uncut."""
@@ -164,11 +165,8 @@ class Archive:
 
     def _shelves(self) -> Iterator[tuple[SeriesKey, Shelf]]:
         for folder in sorted(self._folder.glob("source=*/zone=*/signal=*/scope=*")):
-            about = Shelf(folder, _LAYOUT, {}).about()
-            if about is None:
-                continue
-            key = SeriesKey(about["source"], about["zone"], SignalKind(about["signal"]), Scope(about["scope"]))
-            if _parts(key) == folder.relative_to(self._folder).parts:
+            key = _key(folder.relative_to(self._folder).parts, Shelf(folder, _LAYOUT, {}))
+            if key is not None:
                 yield key, self._shelf(key)
 
 
@@ -182,7 +180,7 @@ def _rows(shelf: Shelf, first_us: int = FOREVER[0], last_us: int = FOREVER[1]) -
 
 def _latest(rows: Rows) -> Rows:
     """Of each start the row seen last, as it came."""
-    return rows.where(np.append(rows.start[1:] != rows.start[:-1], True)[: rows.count])
+    return rows.where(np.append(rows.start[1:] != rows.start[:-1], True)[: rows.size])
 
 
 def _equal(one: Rows, other: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
@@ -194,6 +192,19 @@ def _equal(one: Rows, other: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]
 def _parts(key: SeriesKey) -> tuple[str, ...]:
     """The folders of a series. What a provider or a user named becomes one plain folder name each, whatever it holds."""
     return tuple(f"{name}={_plain(value)}" for name, value in key._asdict().items())
+
+
+def _key(parts: tuple[str, ...], shelf: Shelf) -> SeriesKey | None:
+    """Whose folder this is: by its name, or, where that was cut, by what its files say. None for an empty or strange one."""
+    names = {name: unquote(value, errors="surrogatepass") for name, _, value in (part.partition("=") for part in parts)}
+    for about in chain([names], shelf.abouts()):
+        try:
+            key = SeriesKey(about["source"], about["zone"], SignalKind(about["signal"]), Scope(about["scope"]))
+        except (KeyError, ValueError):
+            continue
+        if _parts(key) == parts and shelf.exists():
+            return key
+    return None
 
 
 def _plain(text: str) -> str:

@@ -40,11 +40,17 @@ class Rows(NamedTuple):
         )
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return len(self.start)
 
     def where(self, chosen: NDArray[np.bool_] | IntArray) -> Self:
-        return self._make(values[chosen] for values in self)
+        return self._replace(
+            start=self.start[chosen],
+            seen_at=self.seen_at[chosen],
+            end=self.end[chosen],
+            intensity_g_per_kwh=self.intensity_g_per_kwh[chosen],
+            origin=self.origin[chosen],
+        )
 
     def readings(self) -> list[CarbonIntensity]:
         """As values. They were validated when they came: two years are built in a fraction of the time without it."""
@@ -60,7 +66,7 @@ def newest(rows: Rows) -> Rows:
     """Of each start the value seen last. Where a source has changed its steps, what was seen later covers what was seen
     earlier: the result never overlaps."""
     last = np.append(rows.start[1:] != rows.start[:-1], True)
-    latest = rows.where(last[: rows.count])
+    latest = rows.where(last[: rows.size])
     return latest if np.all(latest.end[:-1] <= latest.start[1:]) else _without_overlaps(latest)
 
 
@@ -77,18 +83,24 @@ def _without_overlaps(rows: Rows) -> Rows:
             start = max(start, kept[-1][2])
         if start < end:
             kept.append([start, seen_at, end, *rest])
-    columns = zip(*kept, strict=True)
-    return Rows._make(np.array(column, values.dtype) for column, values in zip(columns, rows, strict=True))
+    start_us, seen_us, end_us, values, origins = (np.array(column) for column in zip(*kept, strict=True))
+    return Rows(
+        start_us.astype(np.int64),
+        seen_us.astype(np.int64),
+        end_us.astype(np.int64),
+        values.astype(np.float64),
+        origins.astype(np.int8),
+    )
 
 
 def spans(rows: Rows) -> tuple[Span, ...]:
     """What time the newest values cover, in order, adjoining ones as one."""
     known = newest(rows)
-    if not known.count:
+    if not known.size:
         return ()
     breaks = np.flatnonzero(known.start[1:] > known.end[:-1])
     starts = known.start[np.append(0, breaks + 1)]
-    ends = known.end[np.append(breaks, known.count - 1)]
+    ends = known.end[np.append(breaks, known.size - 1)]
     return tuple(Span(from_us(start), from_us(end)) for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
 
 
@@ -102,7 +114,7 @@ def on_steps(rows: Rows, step_s: int, start: datetime, end: datetime) -> Reading
     begin, until = known.start - first * step_us, known.end - first * step_us
     from_step, to_step = begin // step_us, (until - 1) // step_us
     pieces = to_step - from_step + 1
-    owner = np.repeat(np.arange(known.count), pieces)
+    owner = np.repeat(np.arange(known.size), pieces)
     step = from_step[owner] + np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     overlap = np.minimum(until[owner], (step + 1) * step_us) - np.maximum(begin[owner], step * step_us)
     inside = (step >= 0) & (step < count)

@@ -10,7 +10,7 @@ be met twice, which is mended on reading, but never missed. Writers hold the loc
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,13 +18,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonq.forecasters.carbon.archive.files import read_whole, remove, set_aside, sweep, write_whole
+from carbonq.forecasters.carbon.archive.files import read_whole, remove, set_aside, sweep, sync_folder, write_whole
 from carbonq.forecasters.carbon.archive.parquet import pyarrow
 
 log = logging.getLogger("carbonq.carbon")
 
 TAIL_ROWS = 1000
 """Beyond this the tail is folded at once: rewriting it stays a matter of a millisecond."""
+GROUP_ROWS = 4096
+"""Who asks for a week reads a few thousand rows, not a year's."""
 Columns = dict[str, NDArray[Any]]
 """Moments as int64 microseconds since 1970, numbers as float64, words as int8 indexes."""
 FOREVER = (-(2**62), 2**62)
@@ -57,11 +59,11 @@ class Shelf:
 
     def read(self, first_us: int = FOREVER[0], last_us: int = FOREVER[1]) -> Columns:
         """The rows whose first moment lies in `[first_us, last_us)`, sorted, each once."""
-        found = [self._load(self._tail)]  # first: see above
-        found += [self._load(part) for part in self._parts() if self._may_hold(part, first_us, last_us)]
+        span = (first_us, last_us)
+        found = [self._load(self._tail, span)]  # first: see above
+        found += [self._load(part, span) for part in self._parts() if self._may_hold(part, span)]
         rows = self._tidy(found)
-        moments = rows[self._layout.identity[0]]
-        first, last = np.searchsorted(moments, [first_us, last_us])
+        first, last = np.searchsorted(rows[self._layout.identity[0]], span)
         return {name: values[first:last] for name, values in rows.items()}
 
     def put(self, rows: Columns) -> None:
@@ -89,14 +91,15 @@ class Shelf:
             remove(part)
         return len(old)
 
-    def about(self) -> dict[str, str] | None:
-        """What the folder's newest sound file says whose rows it holds; None where there is none."""
-        for path in (self._tail, *reversed(self._parts())):
-            data = read_whole(path)
-            with suppress(ValueError):
-                if data is not None and (about := _about(data)):
-                    return about
-        return None
+    def exists(self) -> bool:
+        return self._tail.exists() or bool(self._parts())
+
+    def abouts(self) -> Iterator[dict[str, str]]:
+        """What each sound file says whose rows it holds."""
+        pa = pyarrow()
+        for path in (self._tail, *self._parts()):
+            with suppress(pa.ArrowException, OSError, ValueError):
+                yield _about(pa.parquet.read_schema(path))
 
     # --- files
 
@@ -106,6 +109,7 @@ class Shelf:
             part = self.folder / f"{label}.parquet"
             chosen = {name: values[labels == label] for name, values in rows.items()}
             write_whole(part, self._dump(self._tidy([self._load(part, mend=True), chosen])))
+        sync_folder(self.folder)
         remove(self._tail)
 
     def _parts(self) -> list[Path]:
@@ -117,8 +121,8 @@ class Shelf:
     def _labels(self, moments_us: NDArray[np.int64]) -> NDArray[np.str_]:
         return np.datetime_as_string(moments_us.astype("datetime64[us]").astype(f"datetime64[{self._layout.part}]"))
 
-    def _may_hold(self, part: Path, first_us: int, last_us: int) -> bool:
-        return self._start_us(part) < last_us and first_us < self._end_us(part)
+    def _may_hold(self, part: Path, span: tuple[int, int]) -> bool:
+        return self._start_us(part) < span[1] and span[0] < self._end_us(part)
 
     def _start_us(self, part: Path) -> int:
         return int(np.datetime64(part.stem).astype("datetime64[us]").astype(np.int64))
@@ -126,14 +130,14 @@ class Shelf:
     def _end_us(self, part: Path) -> int:
         return int((np.datetime64(part.stem) + 1).astype("datetime64[us]").astype(np.int64))
 
-    def _load(self, path: Path, *, mend: bool = False) -> Columns:
-        """The rows of a file; none where it is absent or damaged. Who writes mends: sets a damaged one aside, so that a sound
-        one can take its place. Who reads changes nothing."""
+    def _load(self, path: Path, span: tuple[int, int] = FOREVER, *, mend: bool = False) -> Columns:
+        """At least the file's rows within the span; none where it is absent or damaged. Who writes mends: sets a damaged one
+        aside, so that a sound one can take its place. Who reads changes nothing."""
         data = read_whole(path)
         if data is None:
             return self._none()
         try:
-            return self._parse(data)
+            return self._parse(data, span)
         except ValueError as error:
             log.warning("%s is %s: %s", path, f"set aside as {set_aside(path).name}" if mend else "passed over", error)
             return self._none()
@@ -171,18 +175,20 @@ class Shelf:
             compression="zstd",
             use_dictionary=[name for name in names if name not in moments],
             column_encoding=dict.fromkeys(moments, "DELTA_BINARY_PACKED"),
+            row_group_size=GROUP_ROWS,
         )
         return bytes(out.getvalue())
 
-    def _parse(self, data: bytes) -> Columns:
+    def _parse(self, data: bytes, span: tuple[int, int]) -> Columns:
         """Raises ValueError for bytes that are no Parquet, or not of this table."""
         pa = pyarrow()
-        about = _about(data)
-        for key, value in self._about.items():
-            if about.get(key) != value:
-                raise ValueError(f"it is of {key} {about.get(key)!r:.80}, not {value!r:.80}")
         try:
-            table = pa.parquet.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+            file = pa.parquet.ParquetFile(pa.BufferReader(data))
+            about = _about(file.schema_arrow)
+            for key, value in self._about.items():
+                if about.get(key) != value:
+                    raise ValueError(f"it is of {key} {about.get(key)!r:.80}, not {value!r:.80}")
+            table = file.read_row_groups(_groups_within(file.metadata, span), use_threads=False)
             return {column.name: _from_arrow(column, table.column(column.name)) for column in self._layout.columns}
         except (pa.ArrowException, OSError, KeyError) as error:  # OSError: Arrow's word for a page that it can't unpack
             raise ValueError(f"not a Parquet file of this table: {str(error)[:200]}") from error
@@ -191,14 +197,20 @@ class Shelf:
 _DTYPES = {"moment": np.int64, "number": np.float64, "word": np.int8}
 
 
-def _about(data: bytes) -> dict[str, str]:
-    """Raises ValueError for bytes that are no Parquet."""
-    pa = pyarrow()
-    try:
-        metadata = pa.parquet.read_schema(pa.BufferReader(data)).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a Parquet file: {str(error)[:200]}") from error
-    return {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
+def _about(schema: Any) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+
+
+def _groups_within(metadata: Any, span: tuple[int, int]) -> list[int]:
+    """The row groups whose first column may hold a moment within the span; those without statistics count."""
+    return [index for index in range(metadata.num_row_groups) if _may_overlap(metadata.row_group(index), span)]
+
+
+def _may_overlap(group: Any, span: tuple[int, int]) -> bool:
+    known = group.column(0).statistics if group.num_columns else None
+    if known is None or not known.has_min_max or known.physical_type != "INT64":
+        return True
+    return bool(known.min_raw < span[1] and known.max_raw >= span[0])
 
 
 def _length(rows: Columns) -> int:
