@@ -20,6 +20,7 @@ from carbonq.domain.time import SlotGrid
 log = logging.getLogger("carbonq.carbon")
 
 Entry = TypeVar("Entry")
+Read = TypeVar("Read")
 
 MAX_BAD_SHARE = 0.1
 LOWEST_G_PER_KWH, HIGHEST_G_PER_KWH = -1000.0, 5000.0
@@ -57,20 +58,30 @@ def moment_in(text: object, where: str) -> datetime:
         raise SourceNonsense(f"{text!r:.80} is no time of ours", where=where) from None
 
 
-def sound(entries: Iterable[Entry], read: Callable[[Entry], Row | None], where: str) -> list[Row]:
-    """The rows that `read` makes of a provider's entries, as they come. `read` gives None for a gap, and raises
-    SourceNonsense for what cannot be right: for such entries the rule above holds."""
-    rows: list[Row] = []
+def moment_of(unix_seconds: object, where: str) -> datetime:
+    """The moment so many seconds after 1970. Raises SourceNonsense."""
+    try:
+        if isinstance(unix_seconds, int | float) and not isinstance(unix_seconds, bool):
+            return datetime.fromtimestamp(unix_seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        pass
+    raise SourceNonsense(f"{unix_seconds!r:.80} is no time in seconds since 1970", where=where)
+
+
+def sound(entries: Iterable[Entry], read: Callable[[Entry], Read | None], where: str) -> list[Read]:
+    """What `read` makes of a provider's entries, as they come. It gives None for a gap, and raises SourceNonsense for what
+    cannot be right: for such entries the rule above holds."""
+    good: list[Read] = []
     bad: list[SourceNonsense] = []
     for entry in entries:
         try:
-            row = read(entry)
+            value = read(entry)
         except SourceNonsense as problem:
             bad.append(problem)
         else:
-            rows += [row] if row else []
-    _tolerate(bad, len(rows) + len(bad), where)
-    return rows
+            good += [] if value is None else [value]
+    _tolerate(bad, len(good) + len(bad), where)
+    return good
 
 
 def tidy(rows: Iterable[Row], where: str) -> list[Row]:
@@ -110,6 +121,13 @@ def _tolerate(bad: Sequence[SourceNonsense], of: int, where: str) -> None:
 def overlapping(rows: Iterable[Row], start: datetime, end: datetime) -> Iterator[Row]:
     """The rows that overlap `[start, end)`, uncut; none where no time lies between."""
     return (row for row in rows if row.start < end and row.end > start and start < end)
+
+
+def spans(start: datetime, end: datetime, longest: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """`[start, end)` in spans that a provider answers in one go."""
+    while start < end:
+        yield start, min(end, start + longest)
+        start += longest
 
 
 def series_of(zone: Zone, rows: Iterable[Row], origin: Origin, info: SourceInfo) -> IntensitySeries:
@@ -160,3 +178,20 @@ def forecast_of(
         grid=grid.model_copy(update={"slots": len(quantiles["0.5"])}),
         quantiles_g_per_kwh=dict(quantiles),
     )
+
+
+def forecast_from(
+    rows: Sequence[Row], zone: Zone, grid: SlotGrid, *, model: str, info: SourceInfo, now: datetime, where: str
+) -> Forecast:
+    """A provider's own forecast over the slots from the grid's first to the first that its rows leave open.
+
+    A row that begins within the first slot counts from the slot's begin: what is asked for is the future, and some providers
+    leave out the minutes that have passed. Raises SourceNonsense where nothing is said about the first slot.
+    """
+    rows = [row for row in rows if row.end > grid.start]
+    if rows and grid.start < rows[0].start < grid.at(1):
+        rows[0] = rows[0]._replace(start=grid.start)
+    median = known_stretch(series_of(zone, rows, Origin.FORECAST, info), grid)
+    if grid.slots and not median:
+        raise SourceNonsense(f"no value for {grid.start:%Y-%m-%d %H:%M} UTC, the time asked for", where=where)
+    return forecast_of(zone, grid, {"0.5": median}, model=model, origin=Origin.FORECAST, info=info, now=now)

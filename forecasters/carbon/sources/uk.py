@@ -1,10 +1,14 @@
-"""`uk`: the Carbon Intensity API of the National Energy System Operator for Great Britain, zone `GB`. No key.
+"""`uk`: the Carbon Intensity API of the National Energy System Operator for Great Britain. No key.
 
 Half-hours with a forecast and, once they have passed, an estimate from metered generation that the API calls actual
 (https://carbon-intensity.github.io/api-definitions/). Licence CC BY 4.0.
 
+Zone `GB`, its 14 distribution regions and its three countries. The API knows no actual intensity of a region: the past of
+one is what was last forecast of it, so it counts as estimated.
+
 What its users met and is allowed for here: at most 14 days in one question, answers that stop short at the end of a year,
-half-hours given twice with different values, half-hours left out, and the interval before the first one asked for.
+half-hours given twice with different values, half-hours left out, the interval before the first one asked for, and a
+region's answer wrapped in a list or not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +21,35 @@ from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.readings import (
     Row,
     checked_intensity,
-    forecast_of,
-    known_stretch,
+    forecast_from,
+    moment_in,
     overlapping,
     series_of,
+    sound,
     tidy,
 )
 
 ZONE = "GB"
+REGIONS: Mapping[Zone, int] = {
+    "GB-NORTH-SCOTLAND": 1,
+    "GB-SOUTH-SCOTLAND": 2,
+    "GB-NORTH-WEST": 3,
+    "GB-NORTH-EAST": 4,
+    "GB-YORKSHIRE": 5,
+    "GB-NORTH-WALES": 6,  # with Merseyside and Cheshire
+    "GB-SOUTH-WALES": 7,
+    "GB-WEST-MIDLANDS": 8,
+    "GB-EAST-MIDLANDS": 9,
+    "GB-EAST-ENGLAND": 10,
+    "GB-SOUTH-WEST": 11,
+    "GB-SOUTH-ENGLAND": 12,
+    "GB-LONDON": 13,
+    "GB-SOUTH-EAST": 14,
+    "GB-ENG": 15,
+    "GB-SCT": 16,
+    "GB-WLS": 17,
+}
+"""By our code (the countries' is that of ISO 3166-2), the API's region id."""
 DEFAULT_URL = "https://api.carbonintensity.org.uk"
 ATTRIBUTION = "Carbon Intensity API, National Energy System Operator (CC BY 4.0)"
 INFO = SourceInfo(
@@ -43,7 +68,7 @@ _LONGEST = timedelta(hours=1)
 
 
 class UkSource:
-    """Zone `GB`: 48 hours ahead, and years back."""
+    """Great Britain and its regions: 48 hours ahead, and years back."""
 
     name = "uk"
 
@@ -53,72 +78,63 @@ class UkSource:
         self.info = INFO
 
     def zones(self) -> Sequence[Zone]:
-        return (ZONE,)
+        return (ZONE, *REGIONS)
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         _check(zone)
-        rows: list[Row] = []
-        for first, last in _questions(start, end):
-            rows += self._ask(f"/intensity/{_minute(first)}/{_minute(last)}", "actual")
-        wanted = overlapping(tidy(rows, self._client.base_url), start, end)
-        return series_of(zone, wanted, Origin.MEASURED, self.info)
+        which, origin = ("actual", Origin.MEASURED) if zone == ZONE else ("forecast", Origin.ESTIMATED)
+        rows = [
+            row
+            for first, last in _questions(start, end)
+            for row in self._ask(_path(zone, _minute(first), _minute(last)), which)
+        ]
+        return series_of(zone, overlapping(tidy(rows, self._client.base_url), start, end), origin, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         _check(zone)
         grid = SlotGrid.covering(now, end, self._slot_s)
-        rows = tidy(self._ask(f"/intensity/{_minute(grid.start)}/fw48h", "forecast"), self._client.base_url)
-        median = known_stretch(series_of(zone, rows, Origin.FORECAST, self.info), grid)
-        if grid.slots and not median:
-            raise SourceNonsense(
-                f"no value for {grid.start:%Y-%m-%d %H:%M} UTC, the time asked for", where=self._client.base_url
-            )
-        return forecast_of(
-            zone,
-            grid,
-            {"0.5": median},
-            model="fw48h",
-            origin=Origin.FORECAST,
-            info=self.info,
-            now=now,
-        )
+        rows = tidy(self._ask(_path(zone, _minute(grid.start), "fw48h"), "forecast"), self._client.base_url)
+        return forecast_from(rows, zone, grid, model="fw48h", info=self.info, now=now, where=self._client.base_url)
 
-    def _ask(self, path: str, which: str) -> Iterator[Row]:
+    def _ask(self, path: str, which: str) -> list[Row]:
         """The half-hours of an answer that have a value of that kind (`forecast` or `actual`), as they come."""
         where = self._client.base_url + path
-        answer = self._client.get(path)
-        entries = answer.get("data") if isinstance(answer, dict) else None
-        if not isinstance(entries, list):
+        entries = _entries(self._client.get(path))
+        if entries is None:
             raise SourceNonsense('the answer has no list "data"', where=where)
-        for entry in entries:
-            row = _row(entry, which, where)
-            if row is not None:
-                yield row
+        return sound(entries, lambda entry: _row(entry, which, where), where)
 
 
 def _check(zone: Zone) -> None:
-    if zone != ZONE:
-        raise NotFound(f"the source uk has no zone {zone!r}", hint=f"it has {ZONE}")
+    if zone != ZONE and zone not in REGIONS:
+        raise NotFound(f"the source uk has no zone {zone!r}", hint=f"it has {ZONE}, {', '.join(REGIONS)}")
+
+
+def _path(zone: Zone, start: str, end: str) -> str:
+    """Where the API speaks of that zone and time."""
+    if zone == ZONE:
+        return f"/intensity/{start}/{end}"
+    return f"/regional/intensity/{start}/{end}/regionid/{REGIONS[zone]}"
+
+
+def _entries(answer: object) -> list[object] | None:
+    """The half-hours: in `data`, of a region in the `data` of that, which some versions wrap in a list."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if isinstance(data, list) and len(data) == 1 and isinstance(data[0], dict) and "regionid" in data[0]:
+        data = data[0]
+    if isinstance(data, dict):
+        data = data.get("data")
+    return data if isinstance(data, list) else None
 
 
 def _row(entry: object, which: str, where: str) -> Row | None:
     if not isinstance(entry, dict) or not isinstance(intensity := entry.get("intensity"), dict):
         raise SourceNonsense(f"an entry without intensity: {entry!r:.80}", where=where)
-    start, end = _moment(entry, "from", where), _moment(entry, "to", where)
+    start, end = moment_in(entry.get("from"), where), moment_in(entry.get("to"), where)
     if not start < end <= start + _LONGEST:
         raise SourceNonsense(f"an interval from {start} to {end}", where=where)
     value = intensity.get(which)
     return None if value is None else Row(start, end, checked_intensity(value, where))
-
-
-def _moment(entry: Mapping[str, object], field: str, where: str) -> datetime:
-    text = entry.get(field)
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceNonsense(f'"{field}" is no time with a zone: {text!r:.80}', where=where)
-    return moment.astimezone(UTC)
 
 
 def _minute(moment: datetime) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.testing.server import Answer, ProviderServer, Request, says
 
+Entry = dict[str, Any]
 HALF_HOUR = timedelta(minutes=30)
 
 
@@ -24,29 +26,47 @@ class UkServer(ProviderServer):
     def answer(self, request: Request) -> Answer:
         """What the API says at that path."""
         match request.path.strip("/").split("/"):
-            case ["intensity", start, "fw48h"]:
-                first = _parse(start)
-                return data(self.entries(first, first + timedelta(hours=48)))
             case ["intensity", start, end]:
-                first, last = _parse(start), _parse(end)
-                if last - first > timedelta(days=14):
-                    return error(400, "The maximum date range is limited to 14 days.")
-                year_end = datetime(first.year, 12, 31, 23, 30, tzinfo=UTC)
-                return data(self.entries(first, min(last, year_end)))
+                return self._between(start, end, data)
+            case ["regional", "intensity", start, end, "regionid", region] if 1 <= int(region) <= 17:
+                return self._between(start, end, lambda entries: data(regional(int(region), entries)))
             case _:
                 return error(404, "Requested resource not found.")
 
-    def entries(self, start: datetime, end: datetime) -> list[dict[str, object]]:
+    def _between(self, start: str, end: str, tell: Callable[[list[Entry]], Answer]) -> Answer:
+        first = _parse(start)
+        if end == "fw48h":
+            return tell(self.entries(first, first + timedelta(hours=48)))
+        last = _parse(end)
+        if last - first > timedelta(days=14):
+            return error(400, "The maximum date range is limited to 14 days.")
+        return tell(self.entries(first, min(last, datetime(first.year, 12, 31, 23, 30, tzinfo=UTC))))
+
+    def entries(self, start: datetime, end: datetime) -> list[Entry]:
         """Half-hours from the one that ends at or holds `start`, as the API gives them."""
         return list(self._entries(floor_to(start - timedelta(seconds=1), 1800), end))
 
-    def _entries(self, moment: datetime, end: datetime) -> Iterator[dict[str, object]]:
+    def _entries(self, moment: datetime, end: datetime) -> Iterator[Entry]:
         while moment < end:
             expected = self._forecast(moment)
             actual = expected + self._differs if moment + HALF_HOUR <= self.now else None
             intensity = {"forecast": expected, "actual": actual, "index": "moderate"}
             yield {"from": _format(moment), "to": _format(moment + HALF_HOUR), "intensity": intensity}
             moment += HALF_HOUR
+
+
+def regional(region: int, entries: list[Entry]) -> dict[str, object]:
+    """The half-hours as of a region: a forecast without actual, dirtier by the region's number."""
+    told = [
+        {
+            "from": entry["from"],
+            "to": entry["to"],
+            "intensity": {"forecast": entry["intensity"]["forecast"] + region, "index": "moderate"},
+            "generationmix": [{"fuel": "gas", "perc": 43.6}, {"fuel": "wind", "perc": 56.4}],
+        }
+        for entry in entries
+    ]
+    return {"regionid": region, "dnoregion": "a network operator", "shortname": f"region {region}", "data": told}
 
 
 def error(status: int, message: str, *headers: tuple[str, str]) -> Answer:
