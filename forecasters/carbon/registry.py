@@ -28,6 +28,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _uk(settings)
         case "electricity-maps" if rest in ("", "direct"):
             return _electricity_maps(rest, settings)
+        case "watttime" if not rest:
+            return _watttime(settings)
         case "eia" if not rest:
             return _eia(settings)
         case "typical" if not rest:
@@ -78,6 +80,13 @@ def _electricity_maps(scope: str, settings: Settings) -> IntensitySource:
 
     client = electricity_maps_client(settings.electricity_maps_url, secret(settings, "electricity_maps_key"))
     return ElectricityMapsSource(client, scope=Scope(scope or "lifecycle"), slot_s=slot_s(settings))
+
+
+def _watttime(settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.watttime import WattTimeSource, watttime_client
+
+    user, password = secret(settings, "watttime_user"), secret(settings, "watttime_password")
+    return WattTimeSource(watttime_client(settings.watttime_url, user, password), slot_s=slot_s(settings))
 
 
 def _eia(settings: Settings) -> IntensitySource:

@@ -22,10 +22,12 @@ from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsS
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
+from carbonq.forecasters.carbon.sources.watttime import WattTimeSource, watttime_client
 from carbonq.forecasters.carbon.sources.world import WorldAverage
 from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.electricity_maps import ElectricityMapsServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
+from carbonq.forecasters.carbon.testing.watttime import WattTimeServer
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -65,6 +67,11 @@ def _electricity_maps(stack: ExitStack, scope: Scope) -> ElectricityMapsSource:
     return ElectricityMapsSource(electricity_maps_client(f"{server.url}/v4", "a-good-key"), scope=scope)
 
 
+def _watttime(stack: ExitStack) -> WattTimeSource:
+    server = stack.enter_context(WattTimeServer(NOW))
+    return WattTimeSource(watttime_client(server.url, "a-user", "a-password"))
+
+
 def _eia(stack: ExitStack) -> EiaSource:
     server = stack.enter_context(EiaServer(NOW))
     return EiaSource(eia_client(f"{server.url}/v2", "a-good-key"))
@@ -76,6 +83,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
     "electricity-maps": lambda _, stack: Case(_electricity_maps(stack, Scope.LIFECYCLE), "DE", Origin.MEASURED),
     "electricity-maps direct": lambda _, stack: Case(_electricity_maps(stack, Scope.DIRECT), "DE", Origin.MEASURED),
+    "watttime": lambda _, stack: Case(_watttime(stack), "CAISO_NORTH", Origin.MEASURED),
     "eia": lambda _, stack: Case(_eia(stack), "US-CAL-CISO", Origin.MEASURED),
     "typical": lambda *_: Case(TypicalSource(), "CISO", Origin.MODELLED),
     "typical, other name": lambda *_: Case(TypicalSource(), "US-CAL-CISO", Origin.MODELLED),

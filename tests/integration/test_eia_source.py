@@ -143,6 +143,7 @@ GOOD = row(NOW, "CISO", "NG", 10)
         data([GOOD | {"value": True}]),
         data([GOOD | {"value": [1]}]),
         data([GOOD | {"value": 10**400}]),
+        data([GOOD] * 8 + [None]),
     ],
     ids=lambda fault: f"{fault.body[:80]!r}",
 )
@@ -151,6 +152,12 @@ def test_nonsense_is_refused_with_its_address(eia: EiaSource, server: EiaServer,
     with pytest.raises(SourceNonsense) as caught:
         eia.history(ZONE, NOW - HOUR, NOW)
     assert caught.value.where.startswith(server.url)
+
+
+def test_one_row_that_cannot_be_right_does_not_cost_the_rest(eia: EiaSource, server: EiaServer) -> None:
+    hours = [row(NOW - hours * HOUR, "CISO", "NG", 10) for hours in range(10)]
+    server.faults.append(data([*hours, GOOD | {"period": "yesterday"}]))
+    assert len(eia.history(ZONE, NOW - 10 * HOUR, NOW).readings) == 10
 
 
 def test_a_wrong_key_is_told_and_not_shown(server: EiaServer) -> None:

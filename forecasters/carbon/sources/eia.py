@@ -20,7 +20,7 @@ from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.credentials import Credentials
 from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mix_of
 from carbonq.forecasters.carbon.http import JsonClient, Params
-from carbonq.forecasters.carbon.readings import overlapping, series_of
+from carbonq.forecasters.carbon.readings import overlapping, series_of, sound
 
 PATH = "/electricity/rto/fuel-type-data/data/"
 INFO = SourceInfo(
@@ -121,8 +121,9 @@ class EiaSource:
         }
         for page in range(MAX_PAGES):
             entries = self._ask(params | {"offset": str(page * PAGE_ROWS)})
-            for entry in entries:
-                yield self._row(entry, respondent)
+            yield from sound(
+                entries, lambda entry: _row(entry, respondent, self._client.base_url), self._client.base_url
+            )
             if len(entries) < PAGE_ROWS:
                 return
         raise SourceNonsense(f"more than {MAX_PAGES} pages", where=self._client.base_url)
@@ -134,16 +135,6 @@ class EiaSource:
         if not isinstance(entries, list):
             raise SourceNonsense('the answer has no list "response.data"', where=self._client.base_url)
         return entries
-
-    def _row(self, entry: object, respondent: str) -> tuple[datetime, str, float | None]:
-        where = self._client.base_url
-        if not isinstance(entry, dict) or not isinstance(fuel := entry.get("fueltype"), str):
-            raise SourceNonsense(f"an entry without a fuel: {entry!r:.80}", where=where)
-        if entry.get("respondent") != respondent:
-            raise SourceNonsense(f"asked for {respondent}, answered for {entry.get('respondent')!r:.20}", where=where)
-        if entry.get("value-units", "megawatthours") != "megawatthours":
-            raise SourceNonsense(f"values in {entry['value-units']!r:.40}, not in megawatthours", where=where)
-        return _hour(entry.get("period"), where), fuel, _value(entry.get("value"), where)
 
 
 def eia_client(url: str, key: str) -> JsonClient:
@@ -159,6 +150,16 @@ def respondent_of(zone: Zone) -> str:
             f"the source eia has no zone {zone!r}", hint="it has US balancing authorities, such as US-CAL-CISO or CISO"
         )
     return code
+
+
+def _row(entry: object, respondent: str, where: str) -> tuple[datetime, str, float | None]:
+    if not isinstance(entry, dict) or not isinstance(fuel := entry.get("fueltype"), str):
+        raise SourceNonsense(f"an entry without a fuel: {entry!r:.80}", where=where)
+    if entry.get("respondent") != respondent:
+        raise SourceNonsense(f"asked for {respondent}, answered for {entry.get('respondent')!r:.20}", where=where)
+    if entry.get("value-units", "megawatthours") != "megawatthours":
+        raise SourceNonsense(f"values in {entry['value-units']!r:.40}, not in megawatthours", where=where)
+    return _hour(entry.get("period"), where), fuel, _value(entry.get("value"), where)
 
 
 def _period(moment: datetime) -> str:

@@ -11,7 +11,7 @@ an answer for another zone is refused. Not verified against the service: `access
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, Scope, SourceInfo, Zone
@@ -19,7 +19,16 @@ from carbonq.domain.errors import NotFound, SourceNonsense, SourceRefused
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, floor_to, iso
 from carbonq.forecasters.carbon.credentials import Credentials
 from carbonq.forecasters.carbon.http import JsonClient
-from carbonq.forecasters.carbon.readings import Row, checked_intensity, forecast_of, known_stretch, series_of, tidy
+from carbonq.forecasters.carbon.readings import (
+    Row,
+    checked_intensity,
+    forecast_from,
+    moment_in,
+    series_of,
+    sound,
+    spans,
+    tidy,
+)
 
 INFO = SourceInfo(
     name="electricity-maps",
@@ -86,11 +95,8 @@ class ElectricityMapsSource:
         horizon_h = next((hours for hours in HORIZONS_H if hours >= hours_needed), HORIZONS_H[-1])
         answer = self._ask(zone, "forecast", {"horizonHours": str(horizon_h)})
         rows = self._tidy(self._values(answer, ("forecast", "data")))
-        median = known_stretch(series_of(zone, rows, Origin.FORECAST, self.info), grid)
-        if grid.slots and not median:
-            raise SourceNonsense(f"no value for {iso(grid.start)}, the time asked for", where=self._client.base_url)
-        return forecast_of(
-            zone, grid, {"0.5": median}, model="its forecast", origin=Origin.FORECAST, info=self.info, now=now
+        return forecast_from(
+            rows, zone, grid, model="its forecast", info=self.info, now=now, where=self._client.base_url
         )
 
     def _past(self, zone: Zone, start: datetime, end: datetime) -> list[_Value]:
@@ -101,18 +107,15 @@ class ElectricityMapsSource:
                 if refused.status not in _FORBIDDEN or not self._may(zone, "history"):
                     raise
         if self._may(zone, "history"):
-            return list(self._values(self._ask(zone, "history"), ("data", "history")))
+            return self._values(self._ask(zone, "history"), ("data", "history"))
         if self._may(zone, "latest"):
-            return list(self._values({"data": [self._ask(zone, "latest")]}, ("data",)))
+            return self._values({"data": [self._ask(zone, "latest")]}, ("data",))
         raise NotFound(f"this key has no past of {zone}", hint="the plan of the key decides what it may ask")
 
     def _range(self, zone: Zone, start: datetime, end: datetime) -> Iterator[_Value]:
-        first = floor_to(start, 3600)
-        while first < end:
-            last = min(end, first + MAX_SPAN)
+        for first, last in spans(floor_to(start, 3600), end, MAX_SPAN):
             span = {"start": iso(first), "end": iso(floor_to(last + HOUR - timedelta.resolution, 3600))}
             yield from self._values(self._ask(zone, "past-range", span), ("data", "history"))
-            first = last
 
     def _ask(self, zone: Zone, endpoint: str, params: Mapping[str, str] | None = None) -> Mapping[str, object]:
         answer = self._client.get(
@@ -130,15 +133,12 @@ class ElectricityMapsSource:
             raise SourceNonsense(f"asked for {zone}, answered for {said!r:.40}", where=self._client.base_url)
         return answer
 
-    def _values(self, answer: Mapping[str, object], keys: Sequence[str]) -> Iterator[_Value]:
+    def _values(self, answer: Mapping[str, object], keys: Sequence[str]) -> list[_Value]:
         entries = next((answer[key] for key in keys if key in answer), None)
         if not isinstance(entries, list):
             raise SourceNonsense(f'the answer has no list "{keys[0]}"', where=self._client.base_url)
         step = _granularity(answer, self._client.base_url)
-        for entry in entries:
-            value = self._value(entry, step)
-            if value is not None:
-                yield value
+        return sound(entries, lambda entry: self._value(entry, step), self._client.base_url)
 
     def _value(self, entry: object, step: timedelta) -> _Value | None:
         where = self._client.base_url
@@ -146,7 +146,7 @@ class ElectricityMapsSource:
             raise SourceNonsense(f"an entry without carbonIntensity: {entry!r:.80}", where=where)
         if entry.get("emissionFactorType", self.info.scope.value) != self.info.scope.value:
             raise SourceNonsense(f"asked for {self.info.scope}, got {entry['emissionFactorType']!r:.40}", where=where)
-        start, intensity = _moment(entry.get("datetime"), where), entry["carbonIntensity"]
+        start, intensity = moment_in(entry.get("datetime"), where), entry["carbonIntensity"]
         if intensity is None:
             return None
         row = Row(start, start + _granularity(entry, where, step), checked_intensity(intensity, where))
@@ -198,13 +198,3 @@ def _granularity(answer: Mapping[str, object], where: str, default: timedelta = 
     if step is None:
         raise SourceNonsense(f"a granularity of {said!r:.40}, which was not asked for", where=where)
     return step
-
-
-def _moment(text: object, where: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SourceNonsense(f'"datetime" is no time with a zone: {text!r:.80}', where=where)
-    return moment.astimezone(UTC)
