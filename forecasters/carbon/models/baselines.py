@@ -50,7 +50,7 @@ class Recurring:
 
     def _season(self, days: FloatArray) -> FloatArray:
         """From (origins, days, steps of a day) to the steps that recur."""
-        return days.reshape(len(days), -1)
+        return days.reshape(len(days), days.shape[1] * days.shape[2])
 
 
 class Yesterday(Recurring):
