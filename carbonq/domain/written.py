@@ -18,7 +18,7 @@ AS_WRITTEN = {"as_written": True}
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 ENV_NAME_PATTERN = r"^(?!CARBONQ_)[A-Za-z_][A-Za-z0-9_]{0,127}$"
-ZONE_PATTERN = r"^[A-Z][A-Z0-9]{1,9}([_-][A-Z0-9]{1,9}){0,3}$"
+ZONE_PATTERN = r"^[A-Z][A-Z0-9]{1,19}([_-][A-Z0-9]{1,9}){0,3}$"
 RESERVED_ENV_PREFIX = "CARBONQ_"
 _MOMENT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"

@@ -98,15 +98,17 @@ def tidy(rows: Iterable[Row], where: str) -> list[Row]:
     return kept
 
 
-def held(points: Mapping[datetime, float]) -> list[Row]:
-    """Rows of points that name their start alone: each holds until the next, at most for the usual step, which is the most
-    frequent distance; an hour for a single point."""
+def usual_step(moments: Iterable[datetime]) -> timedelta:
+    """The most frequent distance of moments, the shortest of several; an hour where there are less than two."""
+    steps = Counter(later - earlier for earlier, later in pairwise(sorted(set(moments))))
+    return max(steps, key=lambda step: (steps[step], -step)) if steps else timedelta(hours=1)
+
+
+def held(points: Mapping[datetime, float], step: timedelta) -> list[Row]:
+    """Rows of points that name their start alone: each holds until the next, at most for that long."""
     starts = sorted(points)
-    steps = Counter(later - earlier for earlier, later in pairwise(starts))
-    usual = max(steps, key=lambda step: (steps[step], -step)) if steps else timedelta(hours=1)
-    ends = [min(start + usual, follower) for start, follower in pairwise(starts)] + [
-        last + usual for last in starts[-1:]
-    ]
+    ends = [min(start + step, follower) for start, follower in pairwise(starts)]
+    ends += [start + step for start in starts[-1:]]
     return [Row(start, end, points[start]) for start, end in zip(starts, ends, strict=True)]
 
 

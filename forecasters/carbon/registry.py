@@ -4,8 +4,9 @@ A new source is a line in `make_source`, a kind in `settings.SOURCE_KINDS` and a
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from carbonq.domain.carbon import Scope
+from carbonq.domain.carbon import Scope, SignalKind
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.problems import did_you_mean
@@ -26,6 +27,12 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _csv(rest, settings)
         case "uk" if not rest:
             return _uk(settings)
+        case "energy-charts" if not rest:
+            return _energy_charts(settings)
+        case "rte" if not rest:
+            return _rte(settings)
+        case "carbon-aware-sdk":
+            return _carbon_aware_sdk(rest, settings)
         case "electricity-maps" if rest in ("", "direct"):
             return _electricity_maps(rest, settings)
         case "watttime" if not rest:
@@ -93,6 +100,34 @@ def _eia(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 
     return EiaSource(eia_client(settings.eia_url, secret(settings, "eia_key")))
+
+
+def _energy_charts(settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource, energy_charts_client
+
+    return EnergyChartsSource(energy_charts_client(settings.energy_charts_url), slot_s=slot_s(settings))
+
+
+def _rte(settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.http import JsonClient
+    from carbonq.forecasters.carbon.sources.rte import RteSource
+
+    return RteSource(JsonClient(settings.rte_url))
+
+
+def _carbon_aware_sdk(rest: str, settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.http import JsonClient
+    from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSource
+
+    kind, _, after = rest.partition(":")
+    signal, url = (SignalKind(kind), after) if kind in list(SignalKind) else (SignalKind.MARGINAL, rest)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise InvalidInput(
+            "the source carbon-aware-sdk needs the address of a server, without a user or password",
+            hint="write carbon-aware-sdk:https://server, or carbon-aware-sdk:average:https://server",
+        )
+    return CarbonAwareSdkSource(JsonClient(url), signal=signal, slot_s=slot_s(settings))
 
 
 def _typical(settings: Settings) -> IntensitySource:

@@ -16,16 +16,22 @@ from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
+from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSource
 from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
+from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
+from carbonq.forecasters.carbon.sources.rte import RteSource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.sources.watttime import WattTimeSource, watttime_client
 from carbonq.forecasters.carbon.sources.world import WorldAverage
+from carbonq.forecasters.carbon.testing.carbon_aware_sdk import CarbonAwareSdkServer
 from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.electricity_maps import ElectricityMapsServer
+from carbonq.forecasters.carbon.testing.energy_charts import EnergyChartsServer
+from carbonq.forecasters.carbon.testing.rte import RteServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
 from carbonq.forecasters.carbon.testing.watttime import WattTimeServer
 
@@ -62,6 +68,22 @@ def _uk(stack: ExitStack) -> UkSource:
     return UkSource(JsonClient(server.url))
 
 
+def _energy_charts(stack: ExitStack) -> EnergyChartsSource:
+    """In the evening, when the next day is known."""
+    server = stack.enter_context(EnergyChartsServer(NOW, until=NOW.replace(hour=22, minute=0) + DAY))
+    return EnergyChartsSource(JsonClient(server.url))
+
+
+def _rte(stack: ExitStack) -> RteSource:
+    server = stack.enter_context(RteServer(NOW))
+    return RteSource(JsonClient(server.url))
+
+
+def _carbon_aware_sdk(stack: ExitStack) -> CarbonAwareSdkSource:
+    server = stack.enter_context(CarbonAwareSdkServer(NOW))
+    return CarbonAwareSdkSource(JsonClient(server.url))
+
+
 def _electricity_maps(stack: ExitStack, scope: Scope) -> ElectricityMapsSource:
     server = stack.enter_context(ElectricityMapsServer(NOW))
     return ElectricityMapsSource(electricity_maps_client(f"{server.url}/v4", "a-good-key"), scope=scope)
@@ -81,6 +103,10 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "csv file": lambda folder, _: Case(_csv(folder, packed=False), "FR", Origin.MEASURED),
     "csv folder": lambda folder, _: Case(_csv(folder, packed=True), "FR", Origin.MEASURED),
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
+    "uk, a region": lambda _, stack: Case(_uk(stack), "GB-LONDON", Origin.ESTIMATED),
+    "energy-charts": lambda _, stack: Case(_energy_charts(stack), "DE", Origin.MEASURED),
+    "rte": lambda _, stack: Case(_rte(stack), "FR", Origin.MEASURED),
+    "carbon-aware-sdk": lambda _, stack: Case(_carbon_aware_sdk(stack), "EASTUS", Origin.MEASURED),
     "electricity-maps": lambda _, stack: Case(_electricity_maps(stack, Scope.LIFECYCLE), "DE", Origin.MEASURED),
     "electricity-maps direct": lambda _, stack: Case(_electricity_maps(stack, Scope.DIRECT), "DE", Origin.MEASURED),
     "watttime": lambda _, stack: Case(_watttime(stack), "CAISO_NORTH", Origin.MEASURED),
@@ -95,7 +121,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
 }
 
 
-WITHOUT_FORECAST = {"eia"}
+WITHOUT_FORECAST = {"rte", "eia"}
 """Makers of sources that publish the past alone."""
 
 
