@@ -51,7 +51,7 @@ def backtest(
     ] = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page with plots there.")] = None,
 ) -> None:
-    """Score forecasts on a zone's past: each is made from what was known then.
+    """Score forecasts on a zone's past, each from what was known then.
 
     Regret: how much more the window emits that the forecast prefers than the best one within a day. Capture: the share of the
     possible saving.
