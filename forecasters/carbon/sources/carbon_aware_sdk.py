@@ -84,8 +84,6 @@ class CarbonAwareSdkSource:
         path = "/emissions/bylocation"
         where = self._client.base_url + path
         answer = self._ask(path, params)
-        if answer is None:
-            return []
         if not isinstance(answer, list):
             raise SourceNonsense("the answer is no list of emissions", where=where)
         points = dict(sound(answer, lambda point: _observation(point, where), where))
@@ -118,13 +116,13 @@ class CarbonAwareSdkSource:
         return known.get(zone, zone.lower())
 
     def _ask(self, path: str, params: Params) -> object:
-        """None where the server has no data for that time. Raises NotFound for what it cannot know."""
+        """An empty list where the server has no data for that time. Raises NotFound for what it cannot know."""
         try:
             return self._client.get(path, params)
         except SourceRefused as refused:
             match refused.status:
                 case 204:
-                    return None
+                    return []
                 case 400:
                     raise NotFound(
                         f"{self.name} does not know {params['location']!r}: {refused.what}",

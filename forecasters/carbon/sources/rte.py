@@ -67,8 +67,9 @@ class RteSource:
         recent = self._read(REAL_TIME, first, end)
         begin = recent[0].start if recent else end
         older = self._read(CONSOLIDATED, first, begin) if begin > start else []
-        rows = [*(row._replace(end=min(row.end, begin)) for row in older if row.start < begin), *recent]
-        return series_of(zone, overlapping(rows, start, end), Origin.MEASURED, self.info)
+        if recent and older:
+            older[-1] = older[-1]._replace(end=min(older[-1].end, begin))
+        return series_of(zone, overlapping([*older, *recent], start, end), Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         _check(zone)
