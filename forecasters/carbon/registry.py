@@ -3,6 +3,7 @@
 A new source is a line in `make_source`, a kind in `settings.SOURCE_KINDS` and a case in the contract suite.
 """
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
     match kind:
         case "csv":
             return _csv(rest, settings)
+        case "parquet":
+            return _parquet(rest, settings)
         case "uk" if not rest:
             return _uk(settings)
         case "energy-charts" if not rest:
@@ -37,6 +40,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _electricity_maps(rest, settings)
         case "watttime" if not rest:
             return _watttime(settings)
+        case "entsoe" if not rest:
+            return _entsoe(settings)
         case "eia" if not rest:
             return _eia(settings)
         case "typical" if not rest:
@@ -75,6 +80,14 @@ def _csv(path: str, settings: Settings) -> IntensitySource:
     return CsvSource(Path(path).expanduser(), slot_s=slot_s(settings))
 
 
+def _parquet(path: str, settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.parquet_files import ParquetSource
+
+    if not path:
+        raise InvalidInput("the source parquet needs a path", hint="write parquet:FILE or parquet:FOLDER")
+    return ParquetSource(Path(path).expanduser(), slot_s=slot_s(settings))
+
+
 def _uk(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.http import JsonClient
     from carbonq.forecasters.carbon.sources.uk import UkSource
@@ -94,6 +107,14 @@ def _watttime(settings: Settings) -> IntensitySource:
 
     user, password = secret(settings, "watttime_user"), secret(settings, "watttime_password")
     return WattTimeSource(watttime_client(settings.watttime_url, user, password), slot_s=slot_s(settings))
+
+
+def _entsoe(settings: Settings) -> IntensitySource:
+    from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
+
+    # entsoe-py's own variable holds where the setting does not say otherwise
+    theirs = None if "entsoe_url" in settings.model_fields_set else os.environ.get("ENTSOE_ENDPOINT_URL")
+    return EntsoeSource(entsoe_client(theirs or settings.entsoe_url, secret(settings, "entsoe_key")))
 
 
 def _eia(settings: Settings) -> IntensitySource:

@@ -20,7 +20,9 @@ from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSo
 from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
+from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
 from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
+from carbonq.forecasters.carbon.sources.parquet_files import ParquetSource
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.rte import RteSource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource
@@ -30,6 +32,7 @@ from carbonq.forecasters.carbon.sources.world import WorldAverage
 from carbonq.forecasters.carbon.testing.carbon_aware_sdk import CarbonAwareSdkServer
 from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.electricity_maps import ElectricityMapsServer
+from carbonq.forecasters.carbon.testing.entsoe import EntsoeServer
 from carbonq.forecasters.carbon.testing.energy_charts import EnergyChartsServer
 from carbonq.forecasters.carbon.testing.rte import RteServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
@@ -63,6 +66,16 @@ def _csv(folder: Path, *, packed: bool) -> CsvSource:
     return CsvSource(folder / "FR.csv")
 
 
+def _parquet(folder: Path) -> ParquetSource:
+    """The rows of `_csv` in a table."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    import pyarrow.csv
+
+    _csv(folder, packed=False)
+    pq.write_table(pyarrow.csv.read_csv(folder / "FR.csv"), folder / "FR.parquet")
+    return ParquetSource(folder)
+
+
 def _uk(stack: ExitStack) -> UkSource:
     server = stack.enter_context(UkServer(NOW))
     return UkSource(JsonClient(server.url))
@@ -94,6 +107,12 @@ def _watttime(stack: ExitStack) -> WattTimeSource:
     return WattTimeSource(watttime_client(server.url, "a-user", "a-password"))
 
 
+def _entsoe(stack: ExitStack) -> EntsoeSource:
+    pytest.importorskip("entsoe", reason="needs entsoe-py: pip install carbonq[entsoe]")
+    server = stack.enter_context(EntsoeServer(NOW))
+    return EntsoeSource(entsoe_client(server.url, "a-good-token"))
+
+
 def _eia(stack: ExitStack) -> EiaSource:
     server = stack.enter_context(EiaServer(NOW))
     return EiaSource(eia_client(f"{server.url}/v2", "a-good-key"))
@@ -102,6 +121,7 @@ def _eia(stack: ExitStack) -> EiaSource:
 MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "csv file": lambda folder, _: Case(_csv(folder, packed=False), "FR", Origin.MEASURED),
     "csv folder": lambda folder, _: Case(_csv(folder, packed=True), "FR", Origin.MEASURED),
+    "parquet folder": lambda folder, _: Case(_parquet(folder), "FR", Origin.MEASURED),
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
     "uk, a region": lambda _, stack: Case(_uk(stack), "GB-LONDON", Origin.ESTIMATED),
     "energy-charts": lambda _, stack: Case(_energy_charts(stack), "DE", Origin.MEASURED),
@@ -110,6 +130,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "electricity-maps": lambda _, stack: Case(_electricity_maps(stack, Scope.LIFECYCLE), "DE", Origin.MEASURED),
     "electricity-maps direct": lambda _, stack: Case(_electricity_maps(stack, Scope.DIRECT), "DE", Origin.MEASURED),
     "watttime": lambda _, stack: Case(_watttime(stack), "CAISO_NORTH", Origin.MEASURED),
+    "entsoe": lambda _, stack: Case(_entsoe(stack), "DE", Origin.MEASURED),
     "eia": lambda _, stack: Case(_eia(stack), "US-CAL-CISO", Origin.MEASURED),
     "typical": lambda *_: Case(TypicalSource(), "CISO", Origin.MODELLED),
     "typical, other name": lambda *_: Case(TypicalSource(), "US-CAL-CISO", Origin.MODELLED),

@@ -115,9 +115,9 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ("2026-07-06T12:00:00,100", "has no zone"),
-        ("06/07/2026 12:00,100", "is no time"),
-        (",100", "is no time"),
+        ("2026-07-06T12:00:00,100", "is no time with a zone"),
+        ("06/07/2026 12:00,100", "is no time with a zone"),
+        (",100", "is no time with a zone"),
         ("2026-07-06T12:00:00Z,", "is no carbon intensity"),
         ("2026-07-06T12:00:00Z", "is no carbon intensity"),
         ("2026-07-06T12:00:00Z,n/a", "is no carbon intensity"),
@@ -132,6 +132,26 @@ def test_a_bad_row_is_refused_with_its_file_and_line(tmp_path: Path, row: str, w
     with pytest.raises(SourceNonsense, match=what) as caught:
         bad.forecast("FR", NOON, NOON + HOUR)
     assert caught.value.where == f"{tmp_path / 'FR.csv'}:3"
+
+
+def test_a_few_bad_rows_of_many_are_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = hours(*range(100, 124))
+    rows[3] = "2026-07-06 at three,103"
+    rows[7] = rows[7].replace("107", "n/a")
+    few = source(tmp_path, *rows)
+    series = few.history("FR", NOON, NOON + 24 * HOUR)
+    assert [reading.intensity_g_per_kwh for reading in series.readings] == [
+        value for value in range(100, 124) if value not in (103, 107)
+    ]
+    assert series.at(NOON + 3 * HOUR) is None
+    assert "2 of 24 rows left out; the first: '2026-07-06 at three'" in caplog.text
+
+
+def test_more_than_a_tenth_of_bad_rows_is_a_bad_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceNonsense) as caught:
+        source(tmp_path, *hours(*range(17)), "x,1", "y,2").zones()
+    assert caught.value.where == f"{tmp_path / 'FR.csv'}:19"
+    assert "2026-01-05T18:00:00Z" in caught.value.hint
 
 
 def test_negative_intensity_within_reason_is_kept(tmp_path: Path) -> None:

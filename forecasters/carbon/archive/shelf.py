@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonq.forecasters.carbon.archive.files import read_whole, remove, set_aside, sweep, sync_folder, write_whole
-from carbonq.forecasters.carbon.archive.parquet import pyarrow
+from carbonq.forecasters.carbon.parquet import pyarrow
 
 log = logging.getLogger("carbonq.carbon")
 
