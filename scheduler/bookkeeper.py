@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from carbonq.domain.carbon import IntensitySeries, Zone
+from carbonq.domain.carbon import IntensitySeries, Origin, Zone
 from carbonq.domain.errors import JobNotFound, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import Job, Measurement
 from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, Revised
@@ -81,8 +81,9 @@ class Bookkeeper:
         """Revisions for settled receipts whose grids have since changed what they reported. How many were booked."""
         now = self._clock.now()
         oldest = now - REVISE_WITHIN
+        takes_over = self._revised_until is None
         spans = [span for span in self._outlook.revised(self._revised_until or oldest) if span.end > oldest]
-        touched = self._touched(spans) if spans else []
+        touched = self._touched(spans, estimates_too=takes_over) if spans or takes_over else []
         ended = {last.job_id: (last, found) for last in touched if (found := self._look_up(last.job_id))}
         booked = 0
         for last, (job, measurements) in ended.values():
@@ -98,13 +99,17 @@ class Bookkeeper:
             log.info("revised %d settled receipts: their grids corrected what they had reported", booked)
         return booked
 
-    def _touched(self, spans: Sequence[Revised]) -> list[Receipt]:
-        """The settled receipts that rest on intensity of these spans."""
-        since = max(self._clock.now() - REVISE_WITHIN, min(span.start for span in spans))
+    def _touched(self, spans: Sequence[Revised], *, estimates_too: bool) -> list[Receipt]:
+        """The settled receipts that rest on intensity of these spans, and those on estimates: nobody else remembers, after a
+        restart, that a reading may have come in their place."""
         return [
             receipt
-            for receipt in self._ledger.latest(since=since)
-            if not _is_open(receipt) and any(_rests_on(receipt, span) for span in spans)
+            for receipt in self._ledger.latest(since=self._clock.now() - REVISE_WITHIN)
+            if not _is_open(receipt)
+            and (
+                (estimates_too and Origin.ESTIMATED in receipt.intensity_origins)
+                or any(_rests_on(receipt, span) for span in spans)
+            )
         ]
 
     def _account(self, ended: Sequence[_Ended], *, only_news: bool = False) -> int:

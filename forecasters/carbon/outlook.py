@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, SourceInfo, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, SourceNonsense
 from carbonq.domain.ports import IntensitySource, Revised
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid
@@ -63,7 +63,10 @@ class Catalogue(NamedTuple):
 
 
 class Outlook:
-    """The sources in their order, as one source that always answers. `last_good` finds the latest forecast kept of a zone."""
+    """The sources in their order, as one source that always answers. `last_good` finds the latest forecast kept of a zone.
+
+    Sources of another signal than the one wanted are skipped; the typical profile, an average, is the last resort of both.
+    """
 
     name = "outlook"
 
@@ -73,8 +76,11 @@ class Outlook:
         *,
         last_good: Callable[[Zone], Forecast | None] = lambda _zone: None,
         slot_s: int = DEFAULT_SLOT_S,
+        signal: SignalKind = SignalKind.AVERAGE,
     ) -> None:
-        self._sources, self._last_good, self._slot_s = tuple(sources), last_good, slot_s
+        self._sources = tuple(source for source in sources if source.info.signal is signal or _is_typical(source))
+        self.skipped = tuple(source for source in sources if source not in self._sources)
+        self.last_good, self.slot_s, self._signal = last_good, slot_s, signal
         self.info = SourceInfo(
             name=self.name,
             title="The best of the configured sources",
@@ -83,6 +89,11 @@ class Outlook:
             attribution="",
         )
         self._typical, self._world = TypicalSource(slot_s=slot_s), WorldAverage(slot_s=slot_s)
+
+    @property
+    def measuring(self) -> tuple[IntensitySource, ...]:
+        """The sources that know particular days, in their order."""
+        return tuple(source for source in self._sources if not _is_typical(source))
 
     def zones(self) -> Sequence[Zone]:
         return tuple(self.catalogue().sources)
@@ -96,6 +107,9 @@ class Outlook:
         elif any(problem.is_failure for problem in foreseen.problems):
             log.warning("%s: going on with %s, %s", zone, foreseen.forecast.source, _age(foreseen.forecast, now))
         return foreseen.forecast
+
+    def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
+        """Nothing: `forecast` asks the sources itself."""
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         """As `observe`; what went wrong is logged."""
@@ -118,18 +132,18 @@ class Outlook:
     def foresee(self, zone: Zone, now: datetime, end: datetime) -> Foreseen:
         """Expected intensity over slots that cover `[now, end)` wholly, and why sources were passed over."""
         attempts = _Attempts()
-        grid = SlotGrid.covering(now, end, self._slot_s)
+        grid = SlotGrid.covering(now, end, self.slot_s)
         answer: Forecast | None = None
         for source in self._sources:
-            answer = attempts.ask(source.name, lambda: _sensible(source.forecast(zone, now, end), zone, grid))  # noqa: B023  # called at once
+            answer = attempts.ask(source.name, lambda: sensible(source.forecast(zone, now, end), zone, grid))  # noqa: B023  # called at once
             if answer is not None:
                 break
         if (answer is None or answer.origin is Origin.MODELLED) and attempts.any_failed:
-            kept = attempts.ask("last good forecast", lambda: _still_good(self._last_good(zone), zone, grid))
+            kept = attempts.ask("last good forecast", lambda: still_good(self.last_good(zone), zone, grid))
             answer = kept or answer
         if answer is None:
-            answer = self._modelled(zone, now, end)
-        return Foreseen(self._extended(answer, grid), attempts.problems)
+            answer = self.modelled(zone, now, end)
+        return Foreseen(self.extended(answer, grid), attempts.problems)
 
     def observe(self, zone: Zone, start: datetime, end: datetime) -> Observed:
         """Past readings within `[start, end)` of the one source that covers most of it.
@@ -153,22 +167,26 @@ class Outlook:
         best = max(measured, key=lambda series: _covered_s(series, start, end), default=None)
         if measured or attempts.any_failed:
             return Observed(best or IntensitySeries(zone=zone, source=self.name), attempts.problems)
-        return Observed(stand_in or self._modelled_past(zone, start, end), attempts.problems)
+        return Observed(stand_in or self.modelled_past(zone, start, end), attempts.problems)
 
-    def _modelled(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+    def modelled(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        """The typical profile, or the world's average."""
         typical = _Attempts().ask(self._typical.name, lambda: self._typical.forecast(zone, now, end))
-        return typical or self._world.forecast(zone, now, end)
+        answer = typical or self._world.forecast(zone, now, end)
+        if self._signal is SignalKind.AVERAGE:
+            return answer
+        return answer.model_copy(update={"notes": (*answer.notes, f"an average: no {self._signal} source answers")})
 
-    def _modelled_past(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+    def modelled_past(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         typical = _Attempts().ask(self._typical.name, lambda: self._typical.history(zone, start, end))
         return typical or self._world.history(zone, start, end)
 
-    def _extended(self, own: Forecast, grid: SlotGrid) -> Forecast:
+    def extended(self, own: Forecast, grid: SlotGrid) -> Forecast:
         """The forecast, and from its end to the grid's the typical profile at the forecast's level."""
         if own.grid.slots >= grid.slots:
             return own
         since = max(own.grid.start, own.grid.end - LEVEL_SPAN)
-        model = self._modelled(own.zone, since, grid.end)
+        model = self.modelled(own.zone, since, grid.end)
         overlap = own.grid.slots - own.grid.index(since)
         level = _ratio(own.median_g_per_kwh[-overlap:], model.median_g_per_kwh[:overlap])
         return own.model_copy(
@@ -183,6 +201,10 @@ class Outlook:
                 },
             }
         )
+
+
+def _is_typical(source: IntensitySource) -> bool:
+    return isinstance(source, TypicalSource)
 
 
 class _Attempts:
@@ -215,7 +237,7 @@ def _age(forecast: Forecast, now: datetime) -> str:
     return f"a forecast issued {format_duration((now - forecast.issued_at).total_seconds())} ago"
 
 
-def _sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
+def sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
     """The forecast, if it is of this zone and begins where it was asked to. Raises SourceNonsense."""
     if forecast.grid.slot_s != grid.slot_s:
         raise SourceNonsense(f"answers in slots of {forecast.grid.slot_s} s instead of {grid.slot_s} s")
@@ -231,7 +253,7 @@ def _sensible(forecast: Forecast, zone: Zone, grid: SlotGrid) -> Forecast:
     return forecast
 
 
-def _still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast | None:
+def still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast | None:
     """What a kept forecast itself still says about the grid's slots; None where it is over, or was no forecast."""
     if kept is None or kept.origin is Origin.MODELLED or kept.grid.slot_s != grid.slot_s:
         return None
@@ -239,7 +261,7 @@ def _still_good(kept: Forecast | None, zone: Zone, grid: SlotGrid) -> Forecast |
     if grid.start < kept.grid.start or reach <= grid.start:
         return None
     own = {"model": kept.model.partition(", then ")[0], "extended_from": None}
-    return _sensible(kept.cut(grid.start, reach).model_copy(update=own), zone, grid)
+    return sensible(kept.cut(grid.start, reach).model_copy(update=own), zone, grid)
 
 
 def _ratio(own: Sequence[float], model: Sequence[float]) -> float:

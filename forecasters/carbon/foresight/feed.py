@@ -1,0 +1,235 @@
+"""One source's readings of one zone: asked for what is new and for the past behind it, kept in the archive, laid out in steps."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, Zone
+from carbonq.domain.errors import NotFound, SourceNonsense, SourceRefused, SourceUnreachable
+from carbonq.domain.ports import IntensitySource
+from carbonq.domain.units import format_duration
+from carbonq.forecasters.carbon.archive import Archive, SeriesKey, Span
+from carbonq.forecasters.carbon.archive.filling import filled_series
+from carbonq.forecasters.carbon.archive.readings import FUTURE
+from carbonq.forecasters.carbon.archive.spans import LATE, REACH, backfill, merged, missing, refresh
+from carbonq.forecasters.carbon.archive.suspects import suspects
+from carbonq.forecasters.carbon.foresight.outages import Outages
+from carbonq.forecasters.carbon.foresight.slots import step_of
+from carbonq.forecasters.carbon.models.series import Readings
+
+Answer = TypeVar("Answer")
+
+THOROUGH_EVERY = timedelta(days=1)
+UNKNOWN_FOR = timedelta(days=1)
+"""A source that does not know the zone is asked again so much later: it may learn it, or have renamed it for good."""
+STALE_AFTER = timedelta(hours=6)
+"""Readings this much later than the source's usual lag are old: another source is asked too."""
+SHORT_PAST = LATE + THOROUGH_EVERY
+"""What is read from the archive anew after each question; the rest only where the past behind it has grown."""
+
+
+FILL_AFTER = timedelta(days=1)
+AROUND = timedelta(days=14)
+"""What lies this close to a gap tells how to fill it."""
+FOLLOWED, FAR = timedelta(days=31), timedelta(days=366)
+"""Corrections of readings that began so long before the moment asked from are told, and of any since."""
+WEEK = timedelta(days=7)
+
+
+class Pulled(NamedTuple):
+    new: int = 0
+    revised: int = 0
+    backfilled: int = 0
+
+
+class Feed:
+    """What the source does wrong never leaves it: that is told once and rested on. StorageFailed does."""
+
+    def __init__(self, source: IntensitySource, zone: Zone, archive: Archive, outages: Outages, *, slot_s: int) -> None:
+        self.source, self.zone, self.info = source, zone, source.info
+        self.key = SeriesKey(self.info.name, zone, self.info.signal, self.info.scope)
+        self.step_s = step_of(self.info.resolution_s, slot_s)
+        self.published: Forecast | None = None
+        self._archive, self._outages = archive, outages
+        self._lock = threading.Lock()
+        self._covered: tuple[Span, ...] | None = None
+        self._in_vain: tuple[Span, ...] = ()
+        self._raw: Readings | None = None
+        self._readings: Readings | None = None
+        self._suspicious = np.zeros(0, bool)
+        self._estimated: dict[Span, datetime | None] = {}  # with when the readings came after all
+        self._pulled_at: datetime | None = None
+        self._thorough_at: datetime | None = None
+        self._unknown_until: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.source.name} for {self.zone}"
+
+    # --- asking
+
+    def knows_the_zone(self, now: datetime) -> bool:
+        """As far as it has said: a source that once did not know it is believed for a day."""
+        return self._unknown_until is None or now >= self._unknown_until
+
+    def pull(self, now: datetime, *, questions: int = 1, may_go_on: Callable[[], bool] = lambda: True) -> Pulled:
+        """Ask for what is new, then for at most `questions` stretches of the past while `may_go_on()`."""
+        thorough = self._thorough_at is None or now - self._thorough_at >= THOROUGH_EVERY
+        pulled = self._take(refresh(self.covered, now, self.info, thorough=thorough), now)
+        if pulled is None:
+            return Pulled()
+        self._thorough_at = now if thorough else self._thorough_at
+        for span in backfill(self.covered, now, self.info, questions=questions, in_vain=self._in_vain):
+            more = self._take(span, now) if may_go_on() else None
+            if more is None:
+                break
+            pulled = Pulled(pulled.new, pulled.revised + more.revised, pulled.backfilled + more.new)
+        self._pulled_at = now
+        self._lay_out(now, anew=pulled.backfilled > 0)
+        return pulled
+
+    def ask_forecast(self, now: datetime, check: Callable[[], Forecast]) -> Forecast | None:
+        """The source's own forecast, as `check` gets and judges it, kept as `published`; None where there is no new one."""
+        found = self._ask(now, check) if self.info.forecasts else None
+        self.published = found or self.published
+        return found
+
+    def _take(self, span: Span, now: datetime) -> Pulled | None:
+        """None where the source does not answer."""
+        series = self._ask(now, lambda: self.source.history(self.zone, span.start, span.end))
+        if series is None:
+            return None
+        added = self._archive.add(series, now)
+        self._tell_of_clocks(series, now)
+        self._covered = tuple(merged((*self.covered, *_spans(series, now))))
+        old = Span(span.start, min(span.end, now - LATE))
+        self._in_vain = tuple(merged((*self._in_vain, *missing(old, self.covered)))) if old.start < old.end else ()
+        return Pulled(added.new, added.revised)
+
+    def _tell_of_clocks(self, series: IntensitySeries, now: datetime) -> None:
+        clock = f"the clock of {self.name}"
+        ahead = series.readings[-1].start - now if series.readings else timedelta()
+        if ahead > FUTURE:
+            early = format_duration(ahead.total_seconds())
+            self._outages.failed(clock, SourceNonsense(f"it gives readings of {early} ahead: they are not kept",
+                                                       hint="its clock is wrong, or this machine's"))  # fmt: skip
+        elif series.readings:
+            self._outages.answered(clock)
+
+    def _ask(self, now: datetime, question: Callable[[], Answer]) -> Answer | None:
+        """The answer; None where the source, or this feed of it, rests or fails."""
+        if not self.knows_the_zone(now) or self._outages.rests(self.source.name) or self._outages.rests(self.name):
+            return None
+        try:
+            answer = question()
+        except NotFound as error:
+            self._unknown_until = now + UNKNOWN_FOR
+            if self._covered:
+                self._outages.failed(self.name, error)
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever a provider's adapter may raise: it is told, and the next is asked
+            of_all = isinstance(error, SourceUnreachable) and not isinstance(error, SourceRefused)
+            self._outages.failed(self.source.name if of_all else self.name, error)
+            return None
+        self._outages.answered(self.source.name)
+        self._outages.answered(self.name)
+        return answer
+
+    # --- what is known
+
+    @property
+    def covered(self) -> tuple[Span, ...]:
+        if self._covered is None:
+            self._covered = self._archive.coverage(self.key)
+        return self._covered
+
+    def readings(self, now: datetime) -> Readings:
+        """In steps, from the first kept to the last known one that has begun by `now`; empty where there is none.
+
+        Suspicious values, such as one that has not moved for a day, are gaps.
+        """
+        known = self._laid_out(now)
+        return _without_tail(known._replace(values=known.values[: max(0, known.index(now) + 1)]))
+
+    def left_out(self, now: datetime) -> int:
+        """How many steps of the last week were left out as suspicious."""
+        recent = self._laid_out(now).index(now - WEEK)
+        return int(np.count_nonzero(self._suspicious[max(0, recent) :]))
+
+    def _laid_out(self, now: datetime) -> Readings:
+        if self._readings is None:
+            self._lay_out(now, anew=True)
+        assert self._readings is not None  # noqa: S101  # laid out above
+        return self._readings
+
+    def is_fresh(self, now: datetime) -> bool:
+        end = self.readings(now).end
+        return now - end <= STALE_AFTER + timedelta(seconds=1.5 * self.info.lag_s)
+
+    def history(self, start: datetime, end: datetime) -> IntensitySeries:
+        """As archived, with estimates in its gaps once the source has gone on for a day without filling them."""
+        series = self._archive.series(self.key, start, end, attribution=self.info.attribution)
+        fill_until = min(end, self.covered[-1].end - FILL_AFTER) if self.covered else start
+        if not any(missing(Span(start, fill_until), self.covered)):
+            return series
+        around = self._archive.series(self.key, start - AROUND, end + AROUND, attribution=self.info.attribution)
+        return self._with_estimates(series, filled_series(around, self.step_s, start, fill_until))
+
+    def _with_estimates(self, series: IntensitySeries, filled: IntensitySeries) -> IntensitySeries:
+        """Without what is only modelled: after so long a gap the grid may still report."""
+        own = {reading.start for reading in series.readings}
+        made = [one for one in filled.readings if one.start not in own and one.origin is Origin.ESTIMATED]
+        with self._lock:
+            for span in merged(Span(one.start, one.end) for one in made):
+                self._estimated.setdefault(span, None)
+        readings = sorted((*series.readings, *made), key=lambda reading: reading.start)
+        return series.model_copy(update={"readings": tuple(readings)})
+
+    def revised(self, since: datetime) -> list[Span]:
+        """Spans whose values were found to have changed at `since` or later, or came where an estimate had stood in."""
+        corrected = self._archive.revisions(self.key, since - FOLLOWED, since + FAR)
+        with self._lock:
+            for span, arrived_at in self._estimated.items():
+                if arrived_at is None and not any(missing(span, self.covered)):
+                    self._estimated[span] = self._pulled_at
+            arrived = [span for span, at in self._estimated.items() if at is not None and at >= since]
+        return [*arrived, *(Span(one.after.start, one.after.end) for one in corrected if one.seen_at >= since)]
+
+    def _lay_out(self, now: datetime, *, anew: bool) -> None:
+        """Read from the archive what may have changed, and judge it beside the rest."""
+        with self._lock:
+            raw = self._raw
+            if raw is None or anew:
+                first = self.covered[0].start if self.covered else now
+                raw = self._archive.readings(self.key, self.step_s, max(first, now - REACH), now)
+            else:
+                fresh = self._archive.readings(self.key, self.step_s, now - SHORT_PAST, now)
+                raw = _continued(raw, fresh)
+            self._raw = raw
+            self._suspicious = suspects(raw, jumps=self.info.signal is SignalKind.AVERAGE)
+            self._readings = raw._replace(values=np.where(self._suspicious, np.nan, raw.values))
+
+
+def _continued(known: Readings, fresh: Readings) -> Readings:
+    """The readings with their last days replaced; with a gap where the fresh ones begin later."""
+    at = max(0, known.index(fresh.start))
+    gap = np.full(max(0, at - len(known.values)), np.nan)
+    return known._replace(values=np.concatenate([known.values[:at], gap, fresh.values]))
+
+
+def _without_tail(readings: Readings) -> Readings:
+    """Up to the last step that is known."""
+    known = np.flatnonzero(np.isfinite(readings.values))
+    return readings._replace(values=readings.values[: known[-1] + 1 if len(known) else 0])
+
+
+def _spans(series: IntensitySeries, now: datetime) -> Iterable[Span]:
+    """What the archive kept of it."""
+    return _touching((reading.start, reading.end) for reading in series.readings if reading.start <= now + FUTURE)
+
+
+def _touching(pieces: Iterable[tuple[datetime, datetime]]) -> Iterator[Span]:
+    return merged(Span(start, end) for start, end in pieces)
