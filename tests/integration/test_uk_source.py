@@ -1,6 +1,7 @@
 """The UK source against a server on loopback that speaks the API's documented JSON, its quirks and its failures."""
 
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from carbonq.forecasters.carbon.http import MAX_ANSWER_B, JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.testing.server import Answer
-from carbonq.forecasters.carbon.testing.uk import UkServer, data, error, solar_day
+from carbonq.forecasters.carbon.testing.uk import UkServer, data, error, regional, solar_day
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -283,6 +284,56 @@ def test_a_zone_of_another_country_is_not_asked_for(uk: UkSource, server: UkServ
     with pytest.raises(NotFound):
         uk.forecast("FR", NOW, NOW + DAY)
     assert server.paths == []
+
+
+def test_a_region_has_a_forecast_of_its_own(uk: UkSource, server: UkServer) -> None:
+    forecast = uk.forecast("GB-LONDON", NOW, NOW + DAY)
+    assert server.paths == ["/regional/intensity/2026-07-06T09:00Z/fw48h/regionid/13"]
+    assert forecast.median_g_per_kwh == tuple(float(solar_day(start) + 13) for start, _ in forecast.grid)
+
+
+def test_the_past_of_a_region_is_what_was_last_forecast_of_it_and_says_so(uk: UkSource) -> None:
+    series = uk.history("GB-SCT", NOW - DAY, NOW)
+    assert {reading.origin for reading in series.readings} == {Origin.ESTIMATED}
+    assert series.readings[0].intensity_g_per_kwh == solar_day(series.readings[0].start) + 16
+
+
+def test_a_regions_months_are_asked_for_in_fortnights(uk: UkSource, server: UkServer) -> None:
+    assert uk.history("GB-WLS", NOW - 30 * DAY, NOW).mean(NOW - 30 * DAY, NOW.replace(minute=0)) is not None
+    assert len(server.paths) == 3
+
+
+def test_a_region_wrapped_in_a_list_is_read_the_same(uk: UkSource, server: UkServer) -> None:
+    """Some paths of the API answer so."""
+    plain = uk.forecast("GB-YORKSHIRE", NOW, NOW + DAY)
+    server.faults.append(data([regional(5, server.entries(NOW, NOW + 2 * DAY))]))
+    assert uk.forecast("GB-YORKSHIRE", NOW, NOW + DAY).median_g_per_kwh == plain.median_g_per_kwh
+
+
+def test_a_region_that_is_none_names_those_there_are(uk: UkSource) -> None:
+    with pytest.raises(NotFound) as caught:
+        uk.forecast("GB-CORNWALL", NOW, NOW + DAY)
+    assert "GB-LONDON" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [-4000, 1_000_000, "200", True, float("nan"), [200]])
+def test_one_absurd_half_hour_does_not_cost_the_rest_of_the_past(
+    uk: UkSource, server: UkServer, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = len(uk.history("GB", NOW - DAY, NOW).readings)
+    entries = server.entries(NOW - DAY, NOW)
+    entries[4] |= {"intensity": {"forecast": 200, "actual": value}}
+    server.faults.append(data(entries))
+    with caplog.at_level(logging.WARNING, "carbonq.carbon"):
+        assert len(uk.history("GB", NOW - DAY, NOW).readings) == usual - 1
+    assert "1 of 48 rows left out" in caplog.text
+
+
+def test_an_absurd_half_hour_ahead_ends_the_forecast_there_and_is_not_made_up(uk: UkSource, server: UkServer) -> None:
+    entries = server.entries(NOW, NOW + DAY)
+    entries[4] |= {"intensity": {"forecast": 1_000_000, "actual": None}}
+    server.faults.append(data(entries))
+    assert uk.forecast("GB", NOW, NOW + DAY).grid.slots == 4
 
 
 def test_an_outage_is_bridged_by_the_last_good_forecast_and_ends_with_the_outage(

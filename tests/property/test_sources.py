@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,11 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
+from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
+from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSource
 from carbonq.forecasters.carbon.sources.csv_files import TIME_COLUMN, VALUE_COLUMN, CsvSource
+from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
+from carbonq.forecasters.carbon.sources.rte import RteSource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource, profile_zones
 from carbonq.forecasters.carbon.sources.uk import UkSource
 
@@ -33,14 +38,14 @@ json_values = st.recursive(
 
 
 class Says(JsonClient):
-    """A client whose provider has already answered."""
+    """A client whose provider has already answered; a server's list of locations is empty."""
 
     def __init__(self, answer: object) -> None:
         super().__init__("http://provider.invalid")
         self._answer = answer
 
     def get(self, path: str, params: Any = None) -> object:
-        return self._answer
+        return {} if path == "/locations" else self._answer
 
 
 def write(path: Path, rows: list[tuple[datetime, float]]) -> CsvSource:
@@ -95,6 +100,51 @@ def test_any_json_from_the_uk_api_is_nonsense_unless_it_is_the_documented(answer
     now = datetime(2026, 7, 6, tzinfo=UTC)
     with pytest.raises(SourceNonsense):
         UkSource(Says(answer)).forecast("GB", now, now + timedelta(days=1))
+
+
+PROVIDERS: list[tuple[Callable[[JsonClient], IntensitySource], str]] = [
+    (UkSource, "GB"),
+    (UkSource, "GB-WLS"),
+    (EnergyChartsSource, "DE"),
+    (RteSource, "FR"),
+    (CarbonAwareSdkSource, "EASTUS"),
+]
+times = st.sampled_from(
+    ["2026-07-06T00:00Z", "2026-07-06T01:00:00+00:00", "2026-07-06T00:00", "2026-07-06T23:00-14:00"]
+)
+entries = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("from", "to", "date_heure", "timestamp", "time"), times | json_values),
+        **dict.fromkeys(("taux_co2", "duration", "value", "rating"), intensities | json_values),
+        "intensity": st.fixed_dictionaries({"forecast": intensities | json_values, "actual": json_values})
+        | json_values,
+    },
+)
+lists = st.lists(entries | json_values, max_size=4)
+answers = (
+    json_values
+    | lists
+    | st.fixed_dictionaries({"data": lists | st.fixed_dictionaries({"regionid": st.just(17), "data": lists})})
+    | st.lists(st.fixed_dictionaries({"forecastData": lists}), max_size=2)
+    | st.lists(st.integers() | st.none() | st.floats(), max_size=4).flatmap(
+        lambda column: st.fixed_dictionaries(
+            dict.fromkeys(("unix_seconds", "co2eq", "co2eq_forecast"), st.permutations(column))
+        )
+    )
+)
+
+
+@given(provider=st.sampled_from(PROVIDERS), answer=answers)
+def test_any_json_of_a_provider_is_read_or_refused_but_never_surprises(
+    provider: tuple[Callable[[JsonClient], IntensitySource], str], answer: object
+) -> None:
+    make, zone = provider
+    now = datetime(2026, 7, 6, tzinfo=UTC)
+    with suppress(SourceNonsense, NotFound):
+        make(Says(answer)).history(zone, now, now + timedelta(days=1))
+    with suppress(SourceNonsense, NotFound):
+        make(Says(answer)).forecast(zone, now, now + timedelta(days=1))
 
 
 @given(zone=st.sampled_from(profile_zones()), now=moments, span=spans)
