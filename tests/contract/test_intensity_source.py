@@ -20,8 +20,8 @@ from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSo
 from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
-from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
 from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
+from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
 from carbonq.forecasters.carbon.sources.parquet_files import ParquetSource
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.rte import RteSource
@@ -32,8 +32,8 @@ from carbonq.forecasters.carbon.sources.world import WorldAverage
 from carbonq.forecasters.carbon.testing.carbon_aware_sdk import CarbonAwareSdkServer
 from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.electricity_maps import ElectricityMapsServer
-from carbonq.forecasters.carbon.testing.entsoe import EntsoeServer
 from carbonq.forecasters.carbon.testing.energy_charts import EnergyChartsServer
+from carbonq.forecasters.carbon.testing.entsoe import EntsoeServer
 from carbonq.forecasters.carbon.testing.rte import RteServer
 from carbonq.forecasters.carbon.testing.uk import UkServer
 from carbonq.forecasters.carbon.testing.watttime import WattTimeServer
@@ -142,7 +142,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
 }
 
 
-WITHOUT_FORECAST = {"rte", "eia"}
+WITHOUT_FORECAST = {"rte", "eia", "entsoe"}
 """Makers of sources that publish the past alone."""
 
 
