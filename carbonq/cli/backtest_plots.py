@@ -9,7 +9,7 @@ import numpy as np
 from carbonq.forecasters.carbon.backtest import Trial
 from carbonq.forecasters.carbon.metrics import Scores
 from carbonq.forecasters.carbon.models.series import MEDIAN, QUANTILES
-from carbonq.reports.backtest_page import BacktestPage, Example, Tested
+from carbonq.reports.backtest_page import BacktestPage, Example, ScoredModel
 from carbonq.reports.format import count
 
 
@@ -39,10 +39,10 @@ def page(
     )
 
 
-def _tested(trial: Trial, scores: Scores, cells: Sequence[str]) -> Tested:
+def _tested(trial: Trial, scores: Scores, cells: Sequence[str]) -> ScoredModel:
     gave = np.isfinite(trial.quantiles).all(axis=(1, 2))
     actual, quantiles = trial.actual[gave], trial.quantiles[gave]
-    return Tested(
+    return ScoredModel(
         name=trial.name,
         cells=cells,
         error_g_per_kwh=np.abs(quantiles[:, MEDIAN] - actual).mean(axis=0).tolist(),

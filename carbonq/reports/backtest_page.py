@@ -17,7 +17,7 @@ _STYLE = ".line-other { fill: none; stroke: var(--once); stroke-width: 1.5; stro
 _TOP, _HEIGHT, _ROW, _BAR = 30.0, 230.0, 26.0, 16.0
 
 
-class Tested(NamedTuple):
+class ScoredModel(NamedTuple):
     """One model. `error_g_per_kwh` is its mean absolute error at each step ahead, `observed` the share of actuals at or
     below each of the page's quantiles, `captured_pct` its share of the possible saving by job (None: nothing was possible)."""
 
@@ -46,7 +46,7 @@ class BacktestPage(NamedTuple):
     period: str
     step_s: int
     headings: Sequence[str]
-    models: Sequence[Tested]
+    models: Sequence[ScoredModel]
     shown: str
     quantiles: Sequence[float]
     examples: Sequence[Example]
@@ -228,7 +228,7 @@ def _example(page: BacktestPage, one: Example) -> Figure:
     )
 
 
-def _line_of(page: BacktestPage, model: Tested) -> str:
+def _line_of(page: BacktestPage, model: ScoredModel) -> str:
     if model.name == page.shown:
         return "line-saved"
     others = [one.name for one in page.models if one.name != page.shown]

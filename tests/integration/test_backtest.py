@@ -131,3 +131,18 @@ def test_ctrl_c_ends_it_cleanly_and_leaves_no_file(tmp_path: Path) -> None:
     os.close(master)
     assert (process.returncode, out, list(tmp_path.iterdir())) == (130, b"", [history])
     assert b"Traceback" not in sent
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the reference measurements are not beside this checkout")
+def test_the_benchmark_prints_a_zone_beside_its_rivals(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "carbon_forecast.py"
+    words = ("--quick", "--zones", "SE", "--models", "yesterday,at once", "--jobs", "1", "--json", "figures.json")
+    done = subprocess.run(
+        [sys.executable, str(script), *words], cwd=tmp_path, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert [(row["zone"], row["model"]) for row in rows] == [("SE", "yesterday"), ("SE", "at once")]
+    assert rows[0]["regret_4h_pct"] > 0
+    assert rows[1]["mape_pct"] is None
+    assert "harmonic ridge autoregression 6.72 / 9.58" in done.stdout
