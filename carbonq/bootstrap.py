@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from carbonq.client import Client
     from carbonq.domain.carbon import Zone
     from carbonq.domain.job import Lease
-    from carbonq.domain.ports import EnergyPredictor
+    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor
     from carbonq.domain.time import Clock, TimeMapping
+    from carbonq.forecasters.carbon.models.series import CarbonModel
     from carbonq.forecasters.carbon.outlook import Outlook
     from carbonq.scheduler.bundles import Margin
     from carbonq.scheduler.ledger import RedisLedger
@@ -104,7 +105,43 @@ def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
 
     sources = make_sources(settings)
     last_good = board.forecast if board is not None else lambda _zone: None
-    return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60)
+    return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60, signal=settings.signal)
+
+
+FORECAST_NEEDS = ("numpy", "pyarrow")
+"""The packages without which nothing is archived and no model learns: forecasts are then the source's own, or typical."""
+
+
+def lacks_for_forecasts() -> tuple[str, ...]:
+    """Which of them are not installed."""
+    from importlib.util import find_spec
+
+    return tuple(name for name in FORECAST_NEEDS if find_spec(name) is None)
+
+
+def foresight(settings: Settings, board: RedisBoard | None) -> CarbonOutlook:
+    """The outlook with the archive of readings and the models that learn from it, where the packages for them are there."""
+    simple = outlook(settings, board)
+    if lacking := lacks_for_forecasts():
+        logging.getLogger("carbonq").warning(
+            "without %s no readings are kept and no model learns: pip install 'carbonq[forecast]'",
+            " and ".join(lacking),
+        )
+        return simple
+    from carbonq.forecasters.carbon.archive import Archive
+    from carbonq.forecasters.carbon.foresight import Foresight
+
+    return Foresight(simple, Archive(archive_folder(settings)), _carbon_model)
+
+
+def archive_folder(settings: Settings) -> Path:
+    return settings.data_dir / "carbon"
+
+
+def _carbon_model(step_s: int) -> CarbonModel:
+    from carbonq.forecasters.carbon.models.zone_model import ZoneModel
+
+    return ZoneModel(step_s=step_s)
 
 
 def predictor(settings: Settings, speed: float) -> EnergyPredictor:
@@ -257,7 +294,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         ledger=on.ledger,
         clock=on.clock,
         planner=FirstComePlanner(),
-        outlook=outlook(settings, on.board),
+        outlook=foresight(settings, on.board),
     ).run(stop)
 
 

@@ -37,6 +37,8 @@ PAST = timedelta(days=2)
 REPLAN_ON = frozenset({"submitted", "released", "retried", "checkpointed", "lost", "succeeded", "failed", "cancelled"})
 REST = 9.0
 """Events make no step take more than a tenth of the time: with many jobs ending, one plan stands for many events."""
+FITS_AT_ONCE = 2
+"""So many models are fitted before it is looked whether the scheduler should stop."""
 BOOK_ON = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -50,6 +52,8 @@ class SchedulerSettings:
     margin: Margin = DEFAULT_MARGIN
     refresh_grid_s: float = 900.0
     replan_grid_s: float = 60.0
+    refit_grid_s: float = 900.0  # how often is looked whether a model is due, which it is once a day
+    keep_up_grid_s: float = 86_400.0
     revise_grid_s: float = 3600.0
     book_real_s: float = 10.0
     recover_real_s: float = 2.0
@@ -90,7 +94,7 @@ class SchedulerService:
         self._took_s: dict[str, float] = {}
         self._ticker = BackgroundScheduler(
             timezone=UTC,
-            executors={name: ThreadPoolExecutor(1) for name in ("default", "sources", "books")},
+            executors={name: ThreadPoolExecutor(1) for name in ("default", "sources", "models", "books")},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._watcher = threading.Thread(target=self._watch, name="carbonq-scheduler-watch", daemon=True)
@@ -100,7 +104,23 @@ class SchedulerService:
     def refresh(self) -> None:
         """Fetch forecasts and past intensity of every zone that workers or jobs are in, and put them on the board."""
         for zone in self._zones():
-            self._refresh_zone(zone)
+            if not self._stopping.is_set():
+                self._refresh_zone(zone)
+
+    def refit(self) -> int:
+        """Let the forecast's models learn, where a new day has begun or much has come. Then forecast anew."""
+        began_s, fitted = self._timer(), 0
+        while not self._stopping.is_set() and (more := self._outlook.refit(self._clock.now(), limit=FITS_AT_ONCE)):
+            fitted += more
+        if fitted:
+            log.info("fitted %d models in %.1f s", fitted, self._timer() - began_s)
+            for zone in self._zones():
+                self._foresee(zone)
+            self._soon("replan")
+        return fitted
+
+    def keep_up(self) -> None:
+        self._outlook.keep_up()
 
     def replan(self) -> Decision:
         """Plan all waiting jobs anew and tell the queue what changes."""
@@ -169,6 +189,8 @@ class SchedulerService:
         self._every("replan", self._real_s(self._settings.replan_grid_s), self.replan)
         self._every("book", self._settings.book_real_s, self.book, "books")
         self._every("settle", self._real_s(self._settings.refresh_grid_s), self.settle, "books")
+        self._every("refit", self._real_s(self._settings.refit_grid_s), self.refit, "models")
+        self._every("keep_up", self._real_s(self._settings.keep_up_grid_s), self.keep_up, "models")
         self._every("revise", self._real_s(self._settings.revise_grid_s), self.revise, "books")
         self._every("recover", self._settings.recover_real_s, self.recover)
         self._every("retain", self._settings.retain_real_s, self.retain)
@@ -211,7 +233,7 @@ class SchedulerService:
 
     def _refresh_and_tell(self) -> None:
         self.refresh()
-        self._soon("replan", "settle")
+        self._soon("replan", "settle", "refit")
 
     def _watch(self) -> None:
         """Keep the lead and look for events, by the monotonic clock: it goes on when the wall clock jumps."""
@@ -272,7 +294,7 @@ class SchedulerService:
     def _scene(self) -> Scene:
         now = self._clock.now()
         jobs = self._queue.jobs(JobQuery(states=WAITING | ACTIVE, limit=MOST_JOBS))[::-1]
-        kept = {zone: self._board.forecast(zone) or self._refresh_zone(zone) for zone in self._zones(jobs)}
+        kept = {zone: self._board.forecast(zone) or self._foresee(zone) for zone in self._zones(jobs)}
         return Scene(
             now=now,
             default_zone=self._settings.zone,
@@ -297,15 +319,25 @@ class SchedulerService:
     def _refresh_zone(self, zone: Zone) -> Forecast | None:
         """What the sources say of a zone, put on the board; what fails is logged and leaves the board as it was."""
         now = self._clock.now()
+        self._outlook.refresh(zone, now, now + timedelta(seconds=self._settings.horizon_s))
+        forecast = self._foresee(zone)
         try:
-            forecast = self._outlook.forecast(zone, now, now + timedelta(seconds=self._settings.horizon_s))
-            self._board.put_forecast(forecast)
             self._board.put_actual(self._outlook.history(zone, now - PAST, now))
         except QueueUnreachable:
             raise
+        except CarbonqError as error:
+            log.warning("no past of %s: %s", zone, error.what)
+        return forecast
+
+    def _foresee(self, zone: Zone) -> Forecast | None:
+        """The forecast of a zone by what is known of it, put on the board."""
+        now = self._clock.now()
+        try:
+            forecast = self._outlook.forecast(zone, now, now + timedelta(seconds=self._settings.horizon_s))
         except (Unreachable, NotFound) as error:
             log.warning("no news of %s: %s", zone, error.what)
             return self._board.forecast(zone)
+        self._board.put_forecast(forecast)
         return forecast
 
 

@@ -277,7 +277,22 @@ class Revised(NamedTuple):
 
 
 class CarbonOutlook(Protocol):
-    """What is known of every zone's intensity, from whatever source knows it best. Always answers, and says how it knows."""
+    """What is known of every zone's intensity, from whatever source knows it best. Always answers, and says how it knows.
+
+    `refresh`, `refit` and `keep_up` may each run in a thread of their own beside those that ask.
+    """
+
+    def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
+        """Ask the sources for what is new; takes as long as they take, and raises nothing of theirs."""
+        ...
+
+    def refit(self, now: datetime, *, limit: int) -> int:
+        """Let at most `limit` models learn from what has come since, where it is time; takes seconds each. How many learnt."""
+        ...
+
+    def keep_up(self) -> None:
+        """Tidy what is kept on disk."""
+        ...
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         """Past readings within `[start, end)`, as far as there are any yet."""

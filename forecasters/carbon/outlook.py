@@ -111,6 +111,13 @@ class Outlook:
     def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
         """Nothing: `forecast` asks the sources itself."""
 
+    def refit(self, now: datetime, *, limit: int) -> int:  # noqa: ARG002  # the port's names
+        """Nothing: no model learns here."""
+        return 0
+
+    def keep_up(self) -> None:
+        """Nothing: nothing is kept on disk."""
+
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         """As `observe`; what went wrong is logged."""
         observed = self.observe(zone, start, end)

@@ -86,7 +86,7 @@ class Rig:
     def round(self) -> Forecast:
         """What the scheduler does every quarter of an hour, with the nightly refit where it is due."""
         self.foresight.refresh(ZONE, self.now, self.now + 4 * DAY)
-        self.foresight.refit(self.now)
+        self.foresight.refit(self.now, limit=9)
         return self.forecast()
 
     def forecast(self) -> Forecast:

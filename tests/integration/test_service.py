@@ -163,7 +163,7 @@ def test_the_second_stands_by_and_takes_over_when_the_first_stops(hall: Hall) ->
 
 def test_after_a_wall_clock_jump_the_loops_tick_on(hall: Hall) -> None:
     """The clock was a day ahead when the next runs were set: they lie in tomorrow."""
-    service = hall.start(recover_real_s=0.5)
+    service = hall.start(recover_real_s=0.5, keep_up_grid_s=3600.0)
     hall.until(lambda: service.leads)
     for job in service._ticker.get_jobs():
         job.modify(next_run_time=datetime.now(UTC) + timedelta(days=1))

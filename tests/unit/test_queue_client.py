@@ -45,6 +45,15 @@ class CleanAtNoon:
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
         return self.forecast(zone, start, end).series()
 
+    def refresh(self, zone: str, now: datetime, end: datetime) -> None:
+        pass
+
+    def refit(self, now: datetime, *, limit: int) -> int:
+        return 0
+
+    def keep_up(self) -> None:
+        pass
+
     def revised(self, since: datetime) -> Sequence[Revised]:  # the port's name
         return ()
 

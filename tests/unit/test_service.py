@@ -62,6 +62,15 @@ class Grid:
         )
         return IntensitySeries(zone=zone, source="grid", readings=readings)
 
+    def refresh(self, zone: str, now: datetime, end: datetime) -> None:
+        pass
+
+    def refit(self, now: datetime, *, limit: int) -> int:
+        return 0
+
+    def keep_up(self) -> None:
+        pass
+
     def revised(self, since: datetime) -> Sequence[Revised]:
         return [span for changed_at, span in self.changes if changed_at >= since]
 

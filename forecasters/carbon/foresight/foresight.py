@@ -92,21 +92,15 @@ class Foresight:
             self._round_began_s, self._spent_s = self._timer(), 0.0
         return self._spent_s < BACKFILL_S
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether `refit` would do anything."""
-        return bool(self._due(now))
+    def refit(self, now: datetime, *, limit: int) -> int:
+        fitted = 0
+        for learner in self._all():
+            what = f"the model of {learner.feed.name}"
+            if fitted < limit and not self._outages.rests(what) and self._tried(ARCHIVE, partial(learner.is_due, now)):
+                fitted += self._tried(what, partial(learner.fit, now)) is not None
+        return fitted
 
-    def refit(self, now: datetime) -> int:
-        """Fit anew what is due, one after another. How many were."""
-        fits = (
-            self._tried(f"the model of {learner.feed.name}", partial(learner.fit, now)) for learner in self._due(now)
-        )
-        return sum(steps is not None for steps in fits)
-
-    def _due(self, now: datetime) -> list[Learner]:
-        return [learner for learner in self._all() if self._tried(ARCHIVE, partial(learner.is_due, now))]
-
-    def compact(self) -> None:
+    def keep_up(self) -> None:
         """Fold the archive's additions into its files."""
         self._tried(ARCHIVE, self._archive.compact)
 
