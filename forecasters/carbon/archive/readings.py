@@ -7,18 +7,16 @@ processes may read; writers take turns by a lock file, for milliseconds each. Ot
 data set.
 """
 
-import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
-from urllib.parse import quote, unquote
 
 import numpy as np
 
 from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin, Scope, SignalKind, Zone
+from carbonq.forecasters.carbon.archive import names
 from carbonq.forecasters.carbon.archive.files import locked
 from carbonq.forecasters.carbon.archive.moments import from_us, to_us
 from carbonq.forecasters.carbon.archive.rows import ORIGINS, Rows, newest, on_steps, spans
@@ -30,7 +28,6 @@ FUTURE = timedelta(hours=1)
 """A reading that begins later than this after now is a clock's error, the provider's or ours."""
 LONGEST = timedelta(days=1)
 """A longer interval is no reading of a grid; it also bounds how far back to look for what overlaps a moment."""
-_LONGEST_NAME = 100
 _OBSERVED = frozenset({Origin.MEASURED, Origin.ESTIMATED, Origin.REPLAYED})
 _LAYOUT = Layout(
     (
@@ -161,13 +158,16 @@ class Archive:
         return _rows(self._shelf(key), to_us(start - LONGEST), to_us(end))
 
     def _shelf(self, key: SeriesKey) -> Shelf:
-        return Shelf(self._folder.joinpath(*_parts(key)), _LAYOUT, key._asdict())
+        return Shelf(self._folder.joinpath(*names.parts(key._asdict())), _LAYOUT, key._asdict())
 
     def _shelves(self) -> Iterator[tuple[SeriesKey, Shelf]]:
         for folder in sorted(self._folder.glob("source=*/zone=*/signal=*/scope=*")):
-            key = _key(folder.relative_to(self._folder).parts, Shelf(folder, _LAYOUT, {}))
-            if key is not None:
-                yield key, self._shelf(key)
+            shelf = Shelf(folder, _LAYOUT, {})
+            about = names.about(folder.relative_to(self._folder).parts, shelf.abouts())
+            if about is not None and shelf.exists():
+                with suppress(ValueError):  # a signal or scope of another version
+                    key = SeriesKey(about["source"], about["zone"], SignalKind(about["signal"]), Scope(about["scope"]))
+                    yield key, self._shelf(key)
 
 
 def _acceptable(reading: CarbonIntensity, seen_at: datetime) -> bool:
@@ -187,29 +187,3 @@ def _equal(one: Rows, other: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]
     return np.asarray(
         (one.end == other.end) & (one.intensity_g_per_kwh == other.intensity_g_per_kwh) & (one.origin == other.origin)
     )
-
-
-def _parts(key: SeriesKey) -> tuple[str, ...]:
-    """The folders of a series. What a provider or a user named becomes one plain folder name each, whatever it holds."""
-    return tuple(f"{name}={_plain(value)}" for name, value in key._asdict().items())
-
-
-def _key(parts: tuple[str, ...], shelf: Shelf) -> SeriesKey | None:
-    """Whose folder this is: by its name, or, where that was cut, by what its files say. None for an empty or strange one."""
-    names = {name: unquote(value, errors="surrogatepass") for name, _, value in (part.partition("=") for part in parts)}
-    for about in chain([names], shelf.abouts()):
-        try:
-            key = SeriesKey(about["source"], about["zone"], SignalKind(about["signal"]), Scope(about["scope"]))
-        except (KeyError, ValueError):
-            continue
-        if _parts(key) == parts and shelf.exists():
-            return key
-    return None
-
-
-def _plain(text: str) -> str:
-    """Percent-encoded; a name that is too long for a folder is cut and marked with its digest."""
-    name = quote(text, safe="", errors="surrogatepass")
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"{name[:_LONGEST_NAME]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"

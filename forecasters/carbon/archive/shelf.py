@@ -28,14 +28,15 @@ TAIL_ROWS = 1000
 GROUP_ROWS = 4096
 """Who asks for a week reads a few thousand rows, not a year's."""
 Columns = dict[str, NDArray[Any]]
-"""Moments as int64 microseconds since 1970, numbers as float64, words as int8 indexes."""
+"""Moments as int64 microseconds since 1970; numbers as float64, finite unless `maybe` (NaN: not given); words as int8 indexes;
+texts as objects."""
 FOREVER = (-(2**62), 2**62)
 _PART = re.compile(r"\d{4}(-\d{2})?\.parquet")
 
 
 class Column(NamedTuple):
     name: str
-    kind: Literal["moment", "number", "word"]
+    kind: Literal["moment", "number", "maybe", "word", "text"]
     words: tuple[str, ...] = ()  # what a word can be
 
 
@@ -194,7 +195,7 @@ class Shelf:
             raise ValueError(f"not a Parquet file of this table: {str(error)[:200]}") from error
 
 
-_DTYPES = {"moment": np.int64, "number": np.float64, "word": np.int8}
+_DTYPES = {"moment": np.int64, "number": np.float64, "maybe": np.float64, "word": np.int8, "text": np.object_}
 
 
 def _about(schema: Any) -> dict[str, str]:
@@ -223,13 +224,15 @@ def _to_arrow(column: Column, values: NDArray[Any]) -> Any:
         return pa.array(values, pa.int64()).cast(pa.timestamp("us", "UTC"))
     if column.kind == "word":
         return pa.DictionaryArray.from_arrays(pa.array(values, pa.int8()), pa.array(column.words))
-    return pa.array(values, pa.float64())
+    if column.kind == "text":
+        return pa.array(values, pa.string()).dictionary_encode()
+    return pa.array(values, pa.float64(), from_pandas=column.kind == "maybe")  # then NaN is written as null
 
 
 def _from_arrow(column: Column, values: Any) -> NDArray[Any]:
     """Raises ValueError for a missing value or an unknown word; ArrowException for another type."""
     pa = pyarrow()
-    if values.null_count:
+    if values.null_count and column.kind != "maybe":
         raise ValueError(f"values of {column.name} are missing")
     if column.kind == "moment":
         return np.asarray(values.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy())
@@ -238,7 +241,9 @@ def _from_arrow(column: Column, values: Any) -> NDArray[Any]:
         if codes.null_count:
             raise ValueError(f"an unknown word in {column.name}")
         return np.asarray(codes.to_numpy().astype(np.int8))
+    if column.kind == "text":
+        return np.array(values.cast(pa.string()).to_pylist(), np.object_)
     numbers = np.asarray(values.cast(pa.float64()).to_numpy())
-    if not np.isfinite(numbers).all():
+    if column.kind == "number" and not np.isfinite(numbers).all():
         raise ValueError(f"{column.name} is not finite")
     return numbers
