@@ -139,15 +139,15 @@ class JsonClient:
 
     def _redirected(self, question: _Question, asking: Mapping[str, str]) -> "requests.Response":
         """The answer after redirects. Followed here: requests would hand a key in a header of its own to any host."""
-        response = self._send(question.url, {**question.params, **self._credentials.params}, asking)
+        url, params = question.url, {**question.params, **self._credentials.params}
         for _ in range(MAX_REDIRECTS + 1):
+            response = self._send(url, params, asking)
             if not response.is_redirect:
                 return response
             response.close()
-            url = urljoin(response.url, response.headers["Location"])
+            url, params = urljoin(url, response.headers["Location"]), {}
             if not self._is_home(url) and self._credentials.redact(url) != url:
-                raise SourceUnreachable("it redirects to another host with the key in the address", where=str(question))
-            response = self._send(url, {}, asking)
+                raise SourceUnreachable("it redirects elsewhere with the key in the address", where=str(question))
         raise SourceUnreachable(
             f"more than {MAX_REDIRECTS} redirects", where=str(question), hint="check the source's URL"
         )

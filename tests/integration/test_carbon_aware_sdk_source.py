@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from carbonq.domain.carbon import Origin, SignalKind
+from carbonq.domain.carbon import Origin, Scope, SignalKind
 from carbonq.domain.errors import InvalidInput, NotFound, SourceNonsense, SourceRefused
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.registry import make_source
@@ -164,7 +164,8 @@ def test_a_word_without_a_kind_is_marginal_as_the_interface_documents_it() -> No
 
 @pytest.mark.parametrize("kind", list(SignalKind))
 def test_the_word_says_which_kind_the_servers_data_source_is(kind: SignalKind) -> None:
-    assert make_source(f"carbon-aware-sdk:{kind}:http://127.0.0.1:9").info.signal is kind
+    info = make_source(f"carbon-aware-sdk:{kind}:http://127.0.0.1:9").info
+    assert (info.signal, info.scope is Scope.DIRECT) == (kind, kind is SignalKind.MARGINAL)
 
 
 @pytest.mark.parametrize("rest", ["", "server", "average:", "ftp://server", "http://", "http://user:password@server"])

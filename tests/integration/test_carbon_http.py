@@ -199,9 +199,19 @@ def test_a_redirect_to_another_host_with_the_key_in_its_address_is_not_followed(
     server.faults.append(
         Answer(302, headers=(("Location", f"{elsewhere.url}/?securityToken={server_quote(KEY).decode()}"),))
     )
-    with pytest.raises(SourceUnreachable, match="another host"):
+    with pytest.raises(SourceUnreachable, match="elsewhere"):
         client(server, IN_QUERY).get("/zones")
     assert elsewhere.requests == []
+
+
+def test_three_redirects_are_followed_and_no_fourth(server: ProviderServer) -> None:
+    moved = Answer(302, headers=(("Location", "/v4/zones"),))
+    server.faults += [moved] * 3
+    assert client(server).get("/zones") == {"path": "/v4/zones"}
+    server.faults += [moved] * 4
+    with pytest.raises(SourceUnreachable, match="more than 3 redirects"):
+        client(server).get("/zones")
+    assert len(server.requests) == 4 + 4
 
 
 class _Tokens:

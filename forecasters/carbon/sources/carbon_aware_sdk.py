@@ -3,7 +3,8 @@
 Such a server passes on what its own operator has configured (WattTime, Electricity Maps or files), in g/kWh, for locations
 that it names, mostly the regions of clouds: `eastus` is the zone `EASTUS` here. Its interface documents forecasts as marginal
 (https://carbon-aware-sdk.greensoftware.foundation), which Electricity Maps' are not; it does not tell which it is. So the word
-says it, and without saying the interface's own is taken.
+says it, and without saying the interface's own is taken. Marginal ones are WattTime's, from the stacks alone; average ones
+are taken for Electricity Maps', of the whole life cycle.
 
 What its versions and users met and is allowed for here: `/locations` that is not there; 204 for a time without data; 400 for a
 location unknown to the data source; 501 where the data source has no forecasts; points that begin after the present; the
@@ -13,7 +14,7 @@ best window under `optimalDataPoint` or `optimalDataPoints`, which is not read.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, SourceInfo, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, SignalKind, SourceInfo, Zone
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceRefused
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, floor_to
 from carbonq.forecasters.carbon.http import JsonClient, Params
@@ -47,6 +48,7 @@ class CarbonAwareSdkSource:
             name=self.name,
             title=f"The Carbon Aware SDK server at {client.base_url}",
             signal=signal,
+            scope=Scope.DIRECT if signal is SignalKind.MARGINAL else Scope.LIFECYCLE,
             horizon_s=24 * 3600,
             licence="that of the data source behind the server",
             attribution=f"the Carbon Aware SDK server at {client.base_url}",
