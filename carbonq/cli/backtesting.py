@@ -46,6 +46,9 @@ def backtest(
     jobs: Annotated[
         str, typer.Option(metavar="LIST", help="Lengths of the jobs whose saving is scored.")
     ] = DEFAULT_JOBS,
+    processes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Use so many processes; default: one a core.")
+    ] = None,
     dump: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the forecasts of carbonq there, one hour a row, as CSV.")
     ] = None,
@@ -58,6 +61,7 @@ def backtest(
 
     Example: carbonq backtest --history DE.csv.gz --test-from 2021-07-01 --test-to 2021-12-31
     """
+    historical.compute_alike()
     from carbonq.domain.errors import InvalidInput
     from carbonq.forecasters.carbon.backtest import Span
 
@@ -73,7 +77,7 @@ def backtest(
         here, history, train_from=train_from, features=[*(features or ()), *(more or ())], published=published
     )
     jobs_s = _lengths(jobs, given.history.readings.step_s)
-    trials = _run(given, span, _words(models))
+    trials = _run(given, span, _words(models), processes)
     scored = {trial.name: found for trial in trials if (found := trial.scores(jobs_s))}
     notes = [*given.notes, *_left_out(trials, scored)]
     if dump:
@@ -86,11 +90,12 @@ def backtest(
         _show(given, trials, list(scored.values()), notes, jobs_s)
 
 
-def _run(given: Given, span: Span, names: Sequence[str]) -> list[Trial]:
+def _run(given: Given, span: Span, names: Sequence[str], processes: int | None) -> list[Trial]:
     import time
 
     from carbonq.cli.progress import Progress
-    from carbonq.forecasters.carbon.backtest import origins_of, run
+    from carbonq.forecasters.carbon.backtest import origins_of
+    from carbonq.forecasters.carbon.parallel import cores, run_on
 
     contenders = given.contenders(names)
     origins = origins_of(given.history.readings, span)
@@ -102,7 +107,15 @@ def _run(given: Given, span: Span, names: Sequence[str]) -> list[Trial]:
                 progress.advance(f"{name}, {origin:%d %b %Y}")
 
             trials.append(
-                run(given.history, contender, origins, span.horizon_h, timer=time.perf_counter, on_origin=tell)
+                run_on(
+                    processes or cores(),
+                    given.history,
+                    contender,
+                    origins,
+                    span.horizon_h,
+                    timer=time.perf_counter,
+                    on_origin=tell,
+                )
             )
     return trials
 

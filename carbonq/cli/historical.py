@@ -63,6 +63,17 @@ def read(
     )
 
 
+def compute_alike() -> None:
+    """Before NumPy is loaded: one thread each, for sums over several come out a little different on another machine.
+
+    So a forecast made alone has the very numbers that it has in a backtest, and processes don't fight for the cores.
+    """
+    import os
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
 def moment(text: str, flag: str, *, end_of_day: bool = False) -> datetime:
     """A date or a time; without a zone it is UTC. `end_of_day`: a date means all of that day. Raises InvalidInput."""
     from datetime import UTC, date, datetime, timedelta
@@ -82,6 +93,7 @@ def moment(text: str, flag: str, *, end_of_day: bool = False) -> datetime:
 
 def forecast(here: Session, past: Past, model: str, hours: float, window_s: float, zone: str | None) -> None:
     """Print the forecast that was possible at a moment of the past."""
+    compute_alike()
     from carbonq.cli import chart
 
     if past.history is None or past.at is None:

@@ -1,6 +1,7 @@
 """The models that a backtest can name: carbonq's own, the simple curves beside it, and a published forecast where one is given."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from carbonq.domain.errors import InvalidInput
 from carbonq.forecasters.carbon.backtest import Contender
@@ -40,10 +41,10 @@ def contenders(
 def _contender(name: str, step_s: int, features: tuple[Features, ...], published: Features | None) -> Contender:
     given = () if published is None else (published,)
     if name == PUBLISHED:
-        return Contender(name, Published, given)
+        return Contender(name, Published, given, refit=False)
     if name in _CURVES:
         return Contender(name, _CURVES[name], refit=False)
-    return Contender(name, lambda: _own(step_s), (*features, *given) if name == MIXED else features)
+    return Contender(name, partial(_own, step_s), (*features, *given) if name == MIXED else features)
 
 
 def _own(step_s: int) -> CarbonModel:
