@@ -1,4 +1,4 @@
-"""From generation by fuel to grams of CO2-equivalent per kWh, by published factors. Pure.
+"""From generation by fuel to grams of CO2-equivalent per kWh, by published factors. Pure, but for a word in the log.
 
 What is computed is the mean over what a zone *produces*: imports and exports are not counted, so that a zone which buys much
 reads cleaner or dirtier than what its sockets deliver. Only shares matter: levels may be in MW or MWh, net or gross, as long
@@ -11,14 +11,18 @@ generation is a plant's own use while it stands still, and counts as none. A fue
 Lifecycle and direct factors are two tables. They are never mixed: every function takes the scope it works in.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from carbonq.domain.carbon import Scope
 from carbonq.forecasters.carbon.readings import Row
+
+log = logging.getLogger("carbonq.carbon")
 
 
 class Fuel(StrEnum):
@@ -100,6 +104,21 @@ class Mix(NamedTuple):
     unknown: frozenset[str]
 
 
+def mixes_of(
+    by_moment: Mapping[datetime, Mapping[str, float | None]], names: Mapping[str, Fuel], whose: str
+) -> dict[datetime, Generation]:
+    """`mix_of` at every moment. Names that are not known are told to the log, once each time the program runs."""
+    mixes = {moment: mix_of(by_name, names) for moment, by_name in by_moment.items()}
+    for name in sorted(frozenset[str]().union(*(mix.unknown for mix in mixes.values()))):
+        _tell_unknown(name, whose)
+    return {moment: mix.generation for moment, mix in mixes.items()}
+
+
+@cache
+def _tell_unknown(name: str, whose: str) -> None:
+    log.warning("%s names a fuel %r that is not known here: counted as other", whose, name)
+
+
 def factors(scope: Scope) -> Mapping[Fuel, Factor]:
     return LIFECYCLE if scope is Scope.LIFECYCLE else DIRECT
 
@@ -127,7 +146,7 @@ def reported(by_moment: Mapping[datetime, Generation]) -> Iterator[tuple[datetim
 
     A fuel that is missing counts as zero if it hardly ran when last heard (or, never heard yet, when next heard) and did
     not run at this hour of the day before, as solar at night. One that fell silent while it ran makes the moment unknown,
-    until it has been silent for so long that it must have been closed or renamed.
+    until it has been silent for so long that it must have been closed or renamed; so do the days before it is first heard.
     """
     totals = {moment: _total(by_moment[moment]) for moment in sorted(by_moment)}
     unknown: set[datetime] = set()
@@ -141,7 +160,7 @@ def reported(by_moment: Mapping[datetime, Generation]) -> Iterator[tuple[datetim
         for moment in totals:
             if moment in runs:
                 heard, running = moment, runs[moment]
-            elif moment - heard <= CLOSED_AFTER and (running or runs.get(moment - DAY, False)):
+            elif abs(moment - heard) <= CLOSED_AFTER and (running or runs.get(moment - DAY, False)):
                 unknown.add(moment)
     return ((moment, by_moment[moment]) for moment in totals if moment not in unknown)
 

@@ -30,8 +30,8 @@ def make_source(word: str, settings: Settings | None = None) -> IntensitySource:
             return _parquet(rest, settings)
         case "uk" if not rest:
             return _uk(settings)
-        case "energy-charts" if not rest:
-            return _energy_charts(settings)
+        case "energy-charts" if rest in ("", "direct"):
+            return _energy_charts(rest, settings)
         case "rte" if not rest:
             return _rte(settings)
         case "carbon-aware-sdk":
@@ -66,6 +66,13 @@ def secret(settings: Settings, name: str) -> str:
             hint=f"set CARBONQ_{name.upper()}, or `{name}` in a carbonq.yaml that only you can read",
         )
     return value
+
+
+def _address(settings: Settings, name: str, variable: str) -> str:
+    """Where a source asks. The provider's own client has an environment variable for it, which holds where the setting
+    does not say otherwise."""
+    value: str = getattr(settings, name)
+    return value if name in settings.model_fields_set else os.environ.get(variable) or value
 
 
 def _kinds() -> str:
@@ -105,16 +112,16 @@ def _electricity_maps(scope: str, settings: Settings) -> IntensitySource:
 def _watttime(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.watttime import WattTimeSource, watttime_client
 
+    url = _address(settings, "watttime_url", "WATTTIME_API_URL")
     user, password = secret(settings, "watttime_user"), secret(settings, "watttime_password")
-    return WattTimeSource(watttime_client(settings.watttime_url, user, password), slot_s=slot_s(settings))
+    return WattTimeSource(watttime_client(url, user, password), slot_s=slot_s(settings))
 
 
 def _entsoe(settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
 
-    # entsoe-py's own variable holds where the setting does not say otherwise
-    theirs = None if "entsoe_url" in settings.model_fields_set else os.environ.get("ENTSOE_ENDPOINT_URL")
-    return EntsoeSource(entsoe_client(theirs or settings.entsoe_url, secret(settings, "entsoe_key")))
+    url = _address(settings, "entsoe_url", "ENTSOE_ENDPOINT_URL")
+    return EntsoeSource(entsoe_client(url, secret(settings, "entsoe_key")))
 
 
 def _eia(settings: Settings) -> IntensitySource:
@@ -123,10 +130,12 @@ def _eia(settings: Settings) -> IntensitySource:
     return EiaSource(eia_client(settings.eia_url, secret(settings, "eia_key")))
 
 
-def _energy_charts(settings: Settings) -> IntensitySource:
+def _energy_charts(scope: str, settings: Settings) -> IntensitySource:
     from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource, energy_charts_client
+    from carbonq.forecasters.carbon.sources.energy_charts_mix import EnergyChartsMixSource
 
-    return EnergyChartsSource(energy_charts_client(settings.energy_charts_url), slot_s=slot_s(settings))
+    client = energy_charts_client(settings.energy_charts_url)
+    return EnergyChartsMixSource(client) if scope else EnergyChartsSource(client, slot_s=slot_s(settings))
 
 
 def _rte(settings: Settings) -> IntensitySource:

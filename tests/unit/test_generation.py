@@ -1,7 +1,10 @@
 """From generation by fuel to g/kWh."""
 
+import csv
+import gzip
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +119,41 @@ def test_charging_that_is_not_reported_holds_nothing_up() -> None:
 def test_a_fuel_that_was_closed_down_is_waited_for_three_days_and_no_longer() -> None:
     both, gas = {Fuel.GAS: 100.0, Fuel.COAL: 50.0}, {Fuel.GAS: 100.0}
     assert _known(_hours(both, *[gas] * 100)) == [0, *range(73, 101)]
+
+
+def test_a_fuel_that_is_new_leaves_the_time_before_it_as_it_was() -> None:
+    both, gas = {Fuel.GAS: 100.0, Fuel.COAL: 50.0}, {Fuel.GAS: 100.0}
+    assert _known(_hours(*[gas] * 100, both)) == [*range(28), 100]
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "carbon" / "carboncast_2020_2021"
+COLUMNS = {
+    "coal_mw": Fuel.COAL,
+    "nat_gas_mw": Fuel.GAS,
+    "oil_mw": Fuel.OIL,
+    "nuclear_mw": Fuel.NUCLEAR,
+    "hydro_mw": Fuel.HYDRO,
+    "solar_mw": Fuel.SOLAR,
+    "wind_mw": Fuel.WIND,
+    "biomass_mw": Fuel.BIOMASS,
+    "geothermal_mw": Fuel.GEOTHERMAL,
+    "other_mw": Fuel.OTHER,
+    "unknown_mw": Fuel.OTHER,
+}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the reference data beside the repository")
+@pytest.mark.parametrize("zone", ["CISO", "PJM", "DE", "PL", "ES"])
+def test_published_intensities_of_whole_years_are_met_by_the_same_mixes(zone: str) -> None:
+    """CarbonCast computed them by the same lifecycle factors, which it took from the same sources."""
+    with gzip.open(SHARED / f"{zone}.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))[::97]
+    computed = [
+        intensity_g_per_kwh(
+            mix_of({name: float(row[name] or "nan") for name in COLUMNS if name in row}, COLUMNS).generation,
+            Scope.LIFECYCLE,
+        )
+        for row in rows
+    ]
+    published = [float(row["carbon_intensity_gco2_per_kwh"]) for row in rows]
+    assert computed == pytest.approx(published, abs=0.01)

@@ -68,3 +68,15 @@ def test_a_source_without_its_key_says_which_setting_it_needs(kind: str) -> None
 def test_a_wrong_name_is_refused_with_how_to_write_it(name: str, what: str) -> None:
     with pytest.raises(InvalidInput, match=what):
         make_source(name)
+
+
+@pytest.mark.parametrize(("kind", "variable"), [("watttime", "WATTTIME_API_URL"), ("entsoe", "ENTSOE_ENDPOINT_URL")])
+def test_the_address_of_a_providers_own_client_holds_unless_the_setting_says_otherwise(
+    kind: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1/theirs")
+    own = {f"{kind}_url": "http://127.0.0.1:1/ours"}
+    addresses = [
+        vars(make_source(kind, Settings.model_validate(KEYS | said)))["_client"].base_url for said in ({}, own)
+    ]
+    assert addresses == ["http://127.0.0.1:1/theirs", "http://127.0.0.1:1/ours"]

@@ -10,7 +10,6 @@ as they are: the nuclear plants V. C. Summer and Palo Verde are booked at one of
 The fuel codes SNB, WNB, OES, UES and UNK are taken from EIA's list of energy sources of July 2024 and were not seen in answers.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +17,7 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, Sour
 from carbonq.domain.errors import NotFound, SourceNonsense
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.credentials import Credentials
-from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mix_of
+from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mixes_of
 from carbonq.forecasters.carbon.http import JsonClient, Params
 from carbonq.forecasters.carbon.readings import overlapping, series_of, sound
 
@@ -68,14 +67,15 @@ _AUTHORITIES = {
     "TEN": "TVA",
     "TEX": "ERCO",
 }
-RESPONDENTS = {f"US-{region}-{code}": code for region, codes in _AUTHORITIES.items() for code in codes.split()}
+RESPONDENTS = {
+    "US": "US48",  # all of them: the contiguous states
+    **{f"US-{region}-{code}": code for region, codes in _AUTHORITIES.items() for code in codes.split()},
+}
 """Each authority by the zone code that Electricity Maps gave it."""
 
 PAGE_ROWS = 5000
 MAX_PAGES = 400
 HOUR = timedelta(hours=1)
-
-log = logging.getLogger("carbonq.carbon")
 
 
 class EiaSource:
@@ -97,10 +97,7 @@ class EiaSource:
         by_hour: dict[datetime, dict[str, float | None]] = {}
         for hour, fuel, value in self._rows(respondent, start - DAY, end):  # a day more, to know which fuels run
             by_hour.setdefault(hour, {})[fuel] = value
-        mixes = {hour: mix_of(values, FUELS) for hour, values in by_hour.items()}
-        if unknown := sorted(frozenset().union(*(mix.unknown for mix in mixes.values()))):
-            log.warning("eia: %s has fuels that are not known here, counted as other: %s", zone, ", ".join(unknown))
-        rows = intensity_rows({hour: mix.generation for hour, mix in mixes.items()}, HOUR, self.info.scope)
+        rows = intensity_rows(mixes_of(by_hour, FUELS, f"eia, {zone},"), HOUR, self.info.scope)
         return series_of(zone, overlapping(rows, start, end), Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:  # noqa: ARG002  # the port's arguments

@@ -39,7 +39,7 @@ INFO = SourceInfo(
     lag_s=3600,
     licence="proprietary; for the key's holder under the terms of its plan",
     attribution="Electricity Maps (electricitymaps.com)",
-    terms_url="https://www.electricitymaps.com/legal-terms-of-use",
+    terms_url="https://electricitymaps.com/terms-of-service",
     key_setting="electricity_maps_key",
 )
 ENDPOINTS = ("past-range", "history", "latest", "forecast")

@@ -11,7 +11,6 @@ an interval counts once all types that run are there. No forecast of the mix is 
 the next day (`day_ahead`), which helps the models. Not every zone publishes every series.
 """
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -24,7 +23,7 @@ from carbonq.domain.errors import InvalidInput, NotFound, SourceRefused
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.credentials import Credentials
 from carbonq.forecasters.carbon.entsoe_xml import NO_DATA, Curve, curves_in, on_one_grid
-from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mix_of
+from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mixes_of
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.readings import Row, overlapping, series_of, spans, tidy
 
@@ -93,8 +92,6 @@ SPAN = timedelta(days=14)
 HOUR = timedelta(hours=1)
 SOLAR, WIND = "B16", ("B18", "B19")
 
-log = logging.getLogger("carbonq.carbon")
-
 
 class EntsoeSource:
     """Years back, an hour or two late. Raises InvalidInput where entsoe-py is not installed."""
@@ -147,10 +144,7 @@ class EntsoeSource:
         """A day more is asked for, to know which plants run."""
         curves = self._ask(lambda asking, **span: asking.query_generation(area, **span), start - DAY, end)
         step, by_moment = on_one_grid([curve for curve in curves if not curve.outward])
-        mixes = {moment: mix_of(by_type, PLANTS) for moment, by_type in by_moment.items()}
-        if unknown := sorted(frozenset[str]().union(*(mix.unknown for mix in mixes.values()))):
-            log.warning("entsoe: %s has plants not known here, counted as other: %s", area.name, ", ".join(unknown))
-        rows = intensity_rows({moment: mix.generation for moment, mix in mixes.items()}, step, self.info.scope)
+        rows = intensity_rows(mixes_of(by_moment, PLANTS, f"entsoe, {area.name},"), step, self.info.scope)
         return overlapping(rows, start, end)
 
     def _ask(self, query: Callable[..., str], start: datetime, end: datetime) -> list[Curve]:

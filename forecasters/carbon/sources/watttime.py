@@ -39,7 +39,7 @@ INFO = SourceInfo(
     lag_s=300,
     licence="proprietary; for the user under the terms of its plan",
     attribution="WattTime (watttime.org), CO2 MOER",
-    terms_url="https://watttime.org/api-terms-of-service/",
+    terms_url="https://docs.watttime.org",
     key_setting="watttime_password",
 )
 SIGNAL = "co2_moer"
