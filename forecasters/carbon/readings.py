@@ -6,7 +6,6 @@ of an answer, the answer is nonsense.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,7 +38,7 @@ def checked_intensity(value: object, where: str) -> float:
     """The value as a float. Raises SourceNonsense for anything but a finite number that a grid can have."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SourceNonsense(f"{value!r:.80} is no carbon intensity", where=where)
-    if not (math.isfinite(value) and LOWEST_G_PER_KWH <= value <= HIGHEST_G_PER_KWH):
+    if not LOWEST_G_PER_KWH <= value <= HIGHEST_G_PER_KWH:  # which NaN and the infinities are not either
         raise SourceNonsense(f"{value!r:.80} g/kWh is no carbon intensity that a grid can have", where=where)
     return float(value)
 

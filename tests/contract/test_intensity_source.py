@@ -21,6 +21,7 @@ from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.eia import EiaSource, eia_client
 from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
 from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
+from carbonq.forecasters.carbon.sources.energy_charts_mix import EnergyChartsMixSource
 from carbonq.forecasters.carbon.sources.entsoe import EntsoeSource, entsoe_client
 from carbonq.forecasters.carbon.sources.parquet_files import ParquetSource
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
@@ -87,6 +88,11 @@ def _energy_charts(stack: ExitStack) -> EnergyChartsSource:
     return EnergyChartsSource(JsonClient(server.url))
 
 
+def _energy_charts_mix(stack: ExitStack) -> EnergyChartsMixSource:
+    server = stack.enter_context(EnergyChartsServer(NOW, until=NOW))
+    return EnergyChartsMixSource(JsonClient(server.url))
+
+
 def _rte(stack: ExitStack) -> RteSource:
     server = stack.enter_context(RteServer(NOW))
     return RteSource(JsonClient(server.url))
@@ -125,6 +131,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
     "uk": lambda _, stack: Case(_uk(stack), "GB", Origin.MEASURED),
     "uk, a region": lambda _, stack: Case(_uk(stack), "GB-LONDON", Origin.ESTIMATED),
     "energy-charts": lambda _, stack: Case(_energy_charts(stack), "DE", Origin.MEASURED),
+    "energy-charts:direct": lambda _, stack: Case(_energy_charts_mix(stack), "DE", Origin.MEASURED),
     "rte": lambda _, stack: Case(_rte(stack), "FR", Origin.MEASURED),
     "carbon-aware-sdk": lambda _, stack: Case(_carbon_aware_sdk(stack), "EASTUS", Origin.MEASURED),
     "electricity-maps": lambda _, stack: Case(_electricity_maps(stack, Scope.LIFECYCLE), "DE", Origin.MEASURED),
@@ -142,7 +149,7 @@ MAKERS: dict[str, Callable[[Path, ExitStack], Case]] = {
 }
 
 
-WITHOUT_FORECAST = {"rte", "eia", "entsoe"}
+WITHOUT_FORECAST = {"energy-charts:direct", "rte", "eia", "entsoe"}
 """Makers of sources that publish the past alone."""
 
 

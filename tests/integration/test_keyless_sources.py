@@ -12,6 +12,7 @@ from carbonq.domain.ports import IntensitySource
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSource
 from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
+from carbonq.forecasters.carbon.sources.energy_charts_mix import EnergyChartsMixSource
 from carbonq.forecasters.carbon.sources.rte import RteSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.testing.carbon_aware_sdk import CarbonAwareSdkServer
@@ -35,6 +36,7 @@ MAKERS: dict[str, tuple[Callable[[], ProviderServer], Callable[[JsonClient], Int
     "uk": (lambda: UkServer(NOW), UkSource, "GB"),
     "uk, a region": (lambda: UkServer(NOW), UkSource, "GB-SCT"),
     "energy-charts": (lambda: EnergyChartsServer(NOW, NOW + DAY), EnergyChartsSource, "DE"),
+    "energy-charts:direct": (lambda: EnergyChartsServer(NOW, NOW), EnergyChartsMixSource, "DE"),
     "rte": (lambda: RteServer(NOW), RteSource, "FR"),
     "carbon-aware-sdk": (lambda: CarbonAwareSdkServer(NOW), CarbonAwareSdkSource, "EASTUS"),
 }

@@ -99,13 +99,13 @@ def test_what_is_no_time_with_a_zone_is_nonsense(text: object) -> None:
         moment_in(text, WHERE)
 
 
-@pytest.mark.parametrize("seconds", [None, "1783328400", True, float("nan"), float("inf"), 1e30, -1e30])
+@pytest.mark.parametrize("seconds", [None, "1783328400", True, float("nan"), float("inf"), 1e30, -(10**400)])
 def test_what_is_no_time_since_1970_is_nonsense(seconds: object) -> None:
     with pytest.raises(SourceNonsense):
         moment_of(seconds, WHERE)
 
 
-@pytest.mark.parametrize("value", [None, "5", True, [5], float("nan"), float("-inf"), -1000.1, 5000.1])
+@pytest.mark.parametrize("value", [None, "5", True, [5], float("nan"), float("-inf"), -1000.1, 5000.1, 10**400])
 def test_what_is_no_intensity_of_a_grid_is_nonsense(value: object) -> None:
     with pytest.raises(SourceNonsense):
         checked_intensity(value, WHERE)

@@ -72,16 +72,16 @@ class EnergyChartsSource:
         return COUNTRIES
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
-        country = _country(zone)
+        country = country_of(zone)
         rows: list[Row] = []
         for first, last in spans(floor_to(start, 3600), end, LONGEST):
-            rows += self._ask({"country": country, "start": _minute(first), "end": _minute(last)}, _measured)
+            rows += self._ask({"country": country, "start": minute(first), "end": minute(last)}, _measured)
         return series_of(zone, overlapping(tidy(rows, self._where), start, end), Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         """Its own forecast; what has been measured of the present slot already counts too."""
         grid = SlotGrid.covering(now, end, self._slot_s)
-        rows = self._ask({"country": _country(zone)}, _expected)
+        rows = self._ask({"country": country_of(zone)}, _expected)
         return forecast_from(rows, zone, grid, model="co2eq_forecast", info=self.info, now=now, where=self._where)
 
     @property
@@ -89,15 +89,19 @@ class EnergyChartsSource:
         return f"{self._client.base_url}/co2eq"
 
     def _ask(self, params: Params, value: Callable[[_Point], object]) -> list[Row]:
-        try:
-            answer = self._client.get("/co2eq", params)
-        except SourceRefused as refused:
-            if refused.status != 400:
-                raise
-            raise NotFound(  # it answers 400, in plain words, for a country that it does not know
-                f"Energy-Charts has no co2eq of {params['country']!r}", where=self._where, hint="it may come back"
-            ) from None
-        return _rows(answer, value, self._where)
+        return _rows(ask(self._client, "/co2eq", params), value, self._where)
+
+
+def ask(client: JsonClient, path: str, params: Params) -> object:
+    """Raises NotFound for a country that the API does not have, which it says with 400, in plain words."""
+    try:
+        return client.get(path, params)
+    except SourceRefused as refused:
+        if refused.status != 400:
+            raise
+        raise NotFound(
+            f"Energy-Charts has no data of {params['country']!r}", where=refused.where, hint="name another source too"
+        ) from None
 
 
 def _rows(answer: object, value: Callable[[_Point], object], where: str) -> list[Row]:
@@ -111,7 +115,7 @@ def _rows(answer: object, value: Callable[[_Point], object], where: str) -> list
     return held({moment: known for moment, known in points if known is not None}, step)
 
 
-def _country(zone: Zone) -> str:
+def country_of(zone: Zone) -> str:
     if zone not in COUNTRIES:
         raise NotFound(f"the source energy-charts has no zone {zone!r}", hint=f"it has {', '.join(COUNTRIES)}")
     return zone.lower()
@@ -129,5 +133,6 @@ def _read(point: _Point, value: object, where: str) -> tuple[datetime, float | N
     return moment_of(point[0], where), None if value is None else checked_intensity(value, where)
 
 
-def _minute(moment: datetime) -> str:
+def minute(moment: datetime) -> str:
+    """How the API is asked for a time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -1,4 +1,4 @@
-"""The Energy-Charts API: three lists of one length, of the present day unless a time is asked for."""
+"""The Energy-Charts API: lists of one length, of the present day unless a time is asked for."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ class EnergyChartsServer(ProviderServer):
         self.now, self.until, self._intensity, self._step = now, until, intensity, timedelta(seconds=step_s)
 
     def answer(self, request: Request) -> Answer:
-        if request.path != "/co2eq":
+        if request.path not in ("/co2eq", "/public_power"):
             return says({"detail": "Not Found"}, status=404)
         if len(request.params["country"]) != 2 or request.params["country"] == "xx":
             return Answer(400, b"'xx' is not the code for an available country. Please refer to the API doc")
@@ -33,13 +33,33 @@ class EnergyChartsServer(ProviderServer):
         start, end = request.params.get("start"), request.params.get("end")
         first = datetime.fromisoformat(start).astimezone(UTC) if start else midnight
         last = datetime.fromisoformat(end).astimezone(UTC) if end else midnight + timedelta(days=2)
-        return says(self.lists(first, last))
+        return says(self.lists(first, last) if request.path == "/co2eq" else self.plants(first, last))
+
+    def plants(self, first: datetime, last: datetime) -> dict[str, Any]:
+        """The mix: of what is burnt the share that the intensity has, the rest nuclear, and what is beside the plants."""
+        moments = [moment for moment in self._moments(first, last) if moment + self._step <= self.now - LAG]
+        coal = [self._intensity(moment) for moment in moments]
+        mix = {
+            "Hydro pumped storage consumption": [-500.0 for _ in coal],
+            "Cross border electricity trading": [-3000.0 for _ in coal],
+            "Nuclear": [1000 - mw for mw in coal],
+            "Fossil brown coal / lignite": coal,
+            "Hydro pumped storage": [250.0 for _ in coal],
+            "Load": [45_000.0 for _ in coal],
+            "Residual load": [20_000.0 for _ in coal],
+            "Renewable share of load": [55.5 for _ in coal],
+        }
+        return {
+            "unix_seconds": [int(moment.timestamp()) for moment in moments],
+            "production_types": [{"name": name, "data": data} for name, data in mix.items()],
+            "deprecated": False,
+        }
+
+    def _moments(self, first: datetime, last: datetime) -> list[datetime]:
+        return [first + self._step * index for index in range(max(0, -((first - last) // self._step)))]
 
     def lists(self, first: datetime, last: datetime) -> dict[str, Any]:
-        moments = []
-        while first < last:
-            moments.append(first)
-            first += self._step
+        moments = self._moments(first, last)
         measured = [moment + self._step <= self.now - LAG for moment in moments]
         values = [self._intensity(moment) if moment < self.until else None for moment in moments]
         return {
