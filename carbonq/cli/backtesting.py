@@ -66,6 +66,8 @@ def backtest(
     from carbonq.forecasters.carbon.backtest import Span
 
     here = session.of(ctx)
+    for name in filter(None, (dump, html)):
+        _check_place(name)
     if more and not features:
         raise typer.BadParameter(f"{more[0]!r}: files stand behind --history, --features or --published")
     first = historical.moment(test_from, "--test-from")
@@ -81,7 +83,9 @@ def backtest(
     scored = {trial.name: found for trial in trials if (found := trial.scores(jobs_s))}
     notes = [*given.notes, *_left_out(trials, scored)]
     if dump:
-        _deliver(_dump(_shown(trials)), dump)
+        shown = _shown(trials)
+        _deliver(_dump(shown), dump)
+        notes += [f"the dump holds {shown.name}, for carbonq was not tested"] * (shown.name != "carbonq")
     if html:
         _deliver(_page(given, trials, scored, notes, jobs_s), html)
     if here.json:
@@ -273,6 +277,18 @@ def _page(
     headings = [column.title for column in _columns(jobs_s)[1:]]
     shown = _shown([trial for trial in trials if trial.name in scored])
     return render(page(given.history.zone, trials, scored, shown, headings=headings, cells=cells, notes=notes))
+
+
+def _check_place(name: str) -> None:
+    """Before minutes of work: whether there is a folder for the file. Raises NotFound and InvalidInput."""
+    from pathlib import Path
+
+    from carbonq.domain.errors import InvalidInput, NotFound
+
+    if not Path(name).parent.is_dir():
+        raise NotFound(f"there is no folder {Path(name).parent}", where=name, hint="make it, or name another one")
+    if Path(name).is_dir():
+        raise InvalidInput(f"{name} is a folder", hint="name a file in it")
 
 
 def _deliver(text: str, name: str) -> None:

@@ -102,7 +102,8 @@ def test_the_page_loads_nothing_and_names_every_model(cli: Cli, history: Path, t
 
 def test_without_the_default_model_the_first_one_is_dumped(cli: Cli, history: Path, tmp_path: Path) -> None:
     dump = tmp_path / "dump.csv"
-    cli("backtest", "--history", str(history), *TESTED, "--models", "typical,yesterday", "--dump", str(dump))
+    done = cli("backtest", "--history", str(history), *TESTED, "--models", "typical,yesterday", "--dump", str(dump))
+    assert "the dump holds typical" in done.err
     head, first, *rows = dump.read_text().splitlines()
     assert head == "origin,timestamp,horizon_h,actual_g_per_kwh,p05,p10,p50,p90,p95"
     assert first.startswith("2021-02-20T00:00:00Z,2021-02-20T00:00:00Z,1,")
@@ -134,6 +135,8 @@ def test_half_hours_have_half_hours_ahead(cli: Cli, tmp_path: Path) -> None:
         ((*TESTED, "--jobs", "4"), 2, "no unit"),
         ((*TESTED, "--origin-hours", "24"), 2, "--origin-hours"),
         ((*TESTED, "--features", "no-such-file.csv"), 3, "no-such-file.csv"),
+        ((*TESTED, "--dump", "no-such-folder/dump.csv"), 3, "no folder no-such-folder"),
+        ((*TESTED, "--html", "/tmp"), 2, "/tmp is a folder"),
         ((*TESTED, "--train-from", "2021-03-01"), 2, "no forecast can be tested"),
     ],
 )
