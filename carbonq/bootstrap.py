@@ -128,10 +128,9 @@ def foresight(settings: Settings, board: RedisBoard | None) -> CarbonOutlook:
             " and ".join(lacking),
         )
         return simple
-    from carbonq.forecasters.carbon.archive import Archive
     from carbonq.forecasters.carbon.foresight import Foresight
 
-    return Foresight(simple, Archive(archive_folder(settings)), _carbon_model)
+    return Foresight(simple, archive_folder(settings), _carbon_model)
 
 
 def archive_folder(settings: Settings) -> Path:

@@ -120,7 +120,7 @@ class SchedulerService:
         return fitted
 
     def keep_up(self) -> None:
-        self._outlook.keep_up()
+        self._outlook.keep_up(self._clock.now())
 
     def replan(self) -> Decision:
         """Plan all waiting jobs anew and tell the queue what changes."""

@@ -290,7 +290,7 @@ class CarbonOutlook(Protocol):
         """Let at most `limit` models learn from what has come since, where it is time; takes seconds each. How many learnt."""
         ...
 
-    def keep_up(self) -> None:
+    def keep_up(self, now: datetime) -> None:
         """Tidy what is kept on disk."""
         ...
 

@@ -115,7 +115,7 @@ class Outlook:
         """Nothing: no model learns here."""
         return 0
 
-    def keep_up(self) -> None:
+    def keep_up(self, now: datetime) -> None:
         """Nothing: nothing is kept on disk."""
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:

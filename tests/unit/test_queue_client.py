@@ -51,7 +51,7 @@ class CleanAtNoon:
     def refit(self, now: datetime, *, limit: int) -> int:
         return 0
 
-    def keep_up(self) -> None:
+    def keep_up(self, now: datetime) -> None:
         pass
 
     def revised(self, since: datetime) -> Sequence[Revised]:  # the port's name

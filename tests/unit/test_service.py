@@ -68,7 +68,7 @@ class Grid:
     def refit(self, now: datetime, *, limit: int) -> int:
         return 0
 
-    def keep_up(self) -> None:
+    def keep_up(self, now: datetime) -> None:
         pass
 
     def revised(self, since: datetime) -> Sequence[Revised]:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from carbonq.domain.time import SlotGrid
+from carbonq.forecasters.carbon.foresight.slots import on_slots
 from carbonq.forecasters.carbon.models.series import Issue, Readings
 
 SPAN = timedelta(days=14)
@@ -26,9 +28,10 @@ class Skill(NamedTuple):
     days: int
 
 
-def skill(issues: Sequence[Issue], readings: Readings, now: datetime) -> Skill | None:
+def skill(issues: Sequence[Issue], issue_step_s: int, readings: Readings, now: datetime) -> Skill | None:
     """Of one forecast a day of the last 14 days, whose first day is over. None where too little is known."""
-    errors = [found for issue in _one_a_day(issues, now) if (found := _errors(issue, readings)) is not None]
+    on_steps = [_on_steps(issue, issue_step_s, readings.step_s) for issue in _one_a_day(issues, now)]
+    errors = [found for issue in on_steps if (found := _errors(issue, readings)) is not None]
     if len(errors) < LEAST_DAYS:
         return None
     own, naive = np.sum(errors, axis=0)
@@ -45,6 +48,16 @@ def steps_back(now: Skill | None, *, stepped_back: bool) -> bool:
 def _one_a_day(issues: Sequence[Issue], now: datetime) -> list[Issue]:
     recent = [issue for issue in issues if now - SPAN <= issue.start <= now - timedelta(seconds=LEAD_S)]
     return list({issue.start.date(): issue for issue in reversed(recent)}.values())
+
+
+def _on_steps(issue: Issue, issue_step_s: int, step_s: int) -> Issue:
+    """Its first day in whole steps of the readings."""
+    end = issue.start + timedelta(seconds=issue_step_s * len(issue.values))
+    steps = SlotGrid.covering(issue.start, end, step_s)
+    first = steps.at(int(steps.start < issue.start))
+    count = min(LEAD_S // step_s, int((end - first).total_seconds()) // step_s)
+    values = on_slots(issue.values.T, issue.start, issue_step_s, SlotGrid(start=first, slot_s=step_s, slots=count))
+    return Issue(issue.issued_at, first, values.T)
 
 
 def _errors(issue: Issue, readings: Readings) -> tuple[float, float] | None:

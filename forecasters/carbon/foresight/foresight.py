@@ -9,6 +9,7 @@ from what is known.
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -19,9 +20,9 @@ from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.archive import Archive
 from carbonq.forecasters.carbon.foresight.anchored import anchored
 from carbonq.forecasters.carbon.foresight.feed import UNKNOWN_FOR, Feed
-from carbonq.forecasters.carbon.foresight.learner import LONGEST_AGE, Learner, MakeModel, Prediction
+from carbonq.forecasters.carbon.foresight.learner import Learner, MakeModel, forecast_of
+from carbonq.forecasters.carbon.foresight.memory import Memory
 from carbonq.forecasters.carbon.foresight.outages import Outages
-from carbonq.forecasters.carbon.models.series import QUANTILES, FloatArray
 from carbonq.forecasters.carbon.outlook import Catalogue, Outlook, sensible, still_good
 from carbonq.forecasters.carbon.sources.typical import profile_zone
 
@@ -33,9 +34,12 @@ ROUND_S = 300.0
 STILL_PUBLISHED = timedelta(days=1)
 STILL_GOOD = timedelta(hours=24)
 """The last good forecast counts while it reaches so far ahead."""
+LONGEST_AGE = timedelta(days=31)
+"""Readings that ended longer ago say nothing about the days ahead."""
 ANCHORED_AGE = timedelta(days=3)
 """An older level says nothing any more."""
-ARCHIVE = "the archive of readings"
+NOT_YET = "a model takes over once it has learnt from two days of readings"
+ARCHIVE, RECORD = "the archive of readings", "the record of forecasts"
 
 
 class Foresight:
@@ -44,9 +48,10 @@ class Foresight:
     name = "outlook"
 
     def __init__(
-        self, outlook: Outlook, archive: Archive, make_model: MakeModel, *, timer: Callable[[], float] = monotonic
+        self, outlook: Outlook, folder: Path, make_model: MakeModel, *, timer: Callable[[], float] = monotonic
     ) -> None:
-        self._outlook, self._archive, self._make_model, self._timer = outlook, archive, make_model, timer
+        self._outlook, self._make_model, self._timer = outlook, make_model, timer
+        self._archive, self._memory = Archive(folder), Memory.below(folder)
         self._outages = Outages(timer)
         self._learners: dict[Zone, tuple[Learner, ...]] = {}
         self._looked_at: dict[Zone, datetime] = {}
@@ -84,7 +89,7 @@ class Foresight:
         feed, grid = learner.feed, SlotGrid.covering(now, end, self._outlook.slot_s)
         found = feed.ask_forecast(now, lambda: sensible(feed.source.forecast(feed.zone, now, end), feed.zone, grid))
         if found is not None:
-            learner.keep_published(found)
+            self._tried(RECORD, partial(learner.published.keep, found))
 
     def _may_backfill(self) -> bool:
         """Whether this round has time left for the past. What happens within five minutes is one round."""
@@ -100,16 +105,17 @@ class Foresight:
                 fitted += self._tried(what, partial(learner.fit, now)) is not None
         return fitted
 
-    def keep_up(self) -> None:
-        """Fold the archive's additions into its files."""
+    def keep_up(self, now: datetime) -> None:
+        """Fold what was added into larger files, and drop what is too old."""
         self._tried(ARCHIVE, self._archive.compact)
+        self._tried(RECORD, partial(self._memory.compact, now))
 
     def _tried(self, what: str, step: Callable[[], Answer]) -> Answer | None:
         """What the step gives. What goes wrong is told once until it goes well again, and stops nothing."""
         try:
             answer = step()
         except Exception as error:  # noqa: BLE001  # nothing here may stop the service's loop
-            self._outages.failed(ARCHIVE if isinstance(error, StorageFailed) else what, error)
+            self._outages.failed(ARCHIVE if isinstance(error, StorageFailed) and what != RECORD else what, error)
             return None
         self._outages.answered(what)
         return answer
@@ -121,7 +127,9 @@ class Foresight:
         for rung in (self._by_model, self._published, self._last_good, self._by_old_readings, self._anchored):
             found = self._tried(f"{rung.__name__.strip('_')} of {zone}", partial(rung, zone, now, grid))
             if found is not None:
-                return self._outlook.extended(found, grid)
+                whole = self._outlook.extended(found, grid)
+                self._tried(RECORD, partial(self._memory.given.keep, whole))
+                return whole
         return self._outlook.modelled(zone, now, end)
 
     def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
@@ -140,12 +148,15 @@ class Foresight:
     # --- the rungs
 
     def _by_model(self, zone: Zone, now: datetime, grid: SlotGrid) -> Forecast | None:
-        for learner in self._of(zone):
-            if learner.feed.is_fresh(now):
-                predicted = learner.predict(now, grid, longest_age=LONGEST_AGE)
-                if predicted is not None:
-                    return _forecast(learner.feed, predicted, now, grid)
-        return None
+        fresh = (learner for learner in self._of(zone) if learner.feed.is_fresh(now))
+        return next(filter(None, (self._foretold(learner, now, grid) for learner in fresh)), None)
+
+    def _foretold(self, learner: Learner, now: datetime, grid: SlotGrid) -> Forecast | None:
+        foretold = learner.foretell(now, grid, longest_age=LONGEST_AGE)
+        if foretold is None:
+            return None
+        self._tried(RECORD, partial(learner.own.keep, foretold.own))
+        return foretold.given
 
     def _published(self, zone: Zone, now: datetime, grid: SlotGrid) -> Forecast | None:
         for learner in self._of(zone):
@@ -160,10 +171,10 @@ class Foresight:
 
     def _by_old_readings(self, zone: Zone, now: datetime, grid: SlotGrid) -> Forecast | None:
         for learner in self._of(zone):
-            predicted = learner.predict(now, grid, longest_age=LONGEST_AGE)
-            if predicted is not None:
-                since = f"{learner.feed.source.name} has given no reading since {predicted.readings_until:%Y-%m-%d %H:%M} UTC"
-                return _forecast(learner.feed, predicted._replace(notes=(since, *predicted.notes)), now, grid)
+            found = self._foretold(learner, now, grid)
+            if found is not None:
+                since = f"{found.source} has given no reading since {found.readings_until:%Y-%m-%d %H:%M} UTC"
+                return found.model_copy(update={"notes": (since, *found.notes)})
         return None
 
     def _anchored(self, zone: Zone, now: datetime, grid: SlotGrid) -> Forecast | None:
@@ -171,16 +182,12 @@ class Foresight:
             profile = profile_zone(zone)
         except NotFound:
             return None
+        model = f"typical profile of {profile}, 2020-2022, at the level of the last readings"
         for learner in self._of(zone):
             readings = learner.feed.readings(now)
-            if now - readings.end > ANCHORED_AGE:
-                continue
-            values = anchored(profile, readings, grid)
+            values = anchored(profile, readings, grid) if now - readings.end <= ANCHORED_AGE else None
             if values is not None:
-                model = f"typical profile of {profile}, 2020-2022, at the level of the last readings"
-                note = "a model takes over once two days of readings are known"
-                predicted = Prediction(values, model, readings.end, None, (note,))
-                return _forecast(learner.feed, predicted, now, grid, Origin.MODELLED)
+                return forecast_of(learner.feed, values, model, readings, now, grid, (NOT_YET,), origin=Origin.MODELLED)
         return None
 
     # --- who knows a zone
@@ -201,7 +208,7 @@ class Foresight:
 
     def _learner(self, source: IntensitySource, zone: Zone) -> Learner:
         feed = Feed(source, zone, self._archive, self._outages, slot_s=self._outlook.slot_s)
-        return Learner(feed, self._make_model)
+        return Learner(feed, self._make_model, self._memory, slot_s=self._outlook.slot_s)
 
     def _measuring(self, zone: Zone) -> Iterator[IntensitySource]:
         """The sources that may have readings of the zone. Whose list cannot be had is asked all the same."""
@@ -212,31 +219,6 @@ class Foresight:
 
     def _all(self) -> list[Learner]:
         return [learner for learners in list(self._learners.values()) for learner in learners]
-
-
-def _forecast(
-    feed: Feed, predicted: Prediction, now: datetime, grid: SlotGrid, origin: Origin = Origin.FORECAST
-) -> Forecast:
-    return Forecast(
-        zone=feed.zone,
-        source=feed.info.name,
-        model=predicted.model,
-        signal=feed.info.signal,
-        scope=feed.info.scope,
-        origin=origin,
-        attribution=feed.info.attribution,
-        issued_at=now,
-        fetched_at=now,
-        grid=grid,
-        quantiles_g_per_kwh=_named(predicted.quantiles),
-        readings_until=predicted.readings_until,
-        skill=predicted.skill,
-        notes=predicted.notes,
-    )
-
-
-def _named(quantiles: FloatArray) -> dict[str, tuple[float, ...]]:
-    return {f"{q:g}": tuple(values) for q, values in zip(QUANTILES, quantiles.round(3).tolist(), strict=True)}
 
 
 def _covered_s(series: IntensitySeries, start: datetime, end: datetime) -> float:

@@ -4,19 +4,20 @@ better."""
 import logging
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
-from carbonq.domain.carbon import Forecast
+from carbonq.domain.carbon import Forecast, Origin
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.foresight.drift import SPAN, Skill, skill, steps_back
 from carbonq.forecasters.carbon.foresight.feed import Feed
+from carbonq.forecasters.carbon.foresight.memory import Issues, Memory
 from carbonq.forecasters.carbon.foresight.slots import on_slots
 from carbonq.forecasters.carbon.models.baselines import PUBLISHED, Yesterday
-from carbonq.forecasters.carbon.models.series import MEDIAN, CarbonModel, Features, FloatArray, Issue, Readings
+from carbonq.forecasters.carbon.models.series import QUANTILES, CarbonModel, Features, FloatArray, Readings
 
 MakeModel = Callable[[int], CarbonModel]
 """A fresh model for steps of so many seconds."""
@@ -24,24 +25,18 @@ MakeModel = Callable[[int], CarbonModel]
 LEAST = timedelta(days=2)
 """Of less history a model can tell no day from another."""
 FULL = timedelta(days=28)
-LONGEST_AGE = timedelta(days=31)
-"""Readings that ended longer ago say nothing about the days ahead."""
 GROWN = 1.25
 """A model is fitted anew within the day when the history behind it has grown so much."""
-KEEP_EVERY = timedelta(hours=6)
-PUBLISHED_KEPT = timedelta(days=61)
+OWN_KEPT, PUBLISHED_KEPT = SPAN + timedelta(days=2), timedelta(days=61)
 
 log = logging.getLogger("carbonq.carbon")
 
 
-class Prediction(NamedTuple):
-    """Quantiles (len(QUANTILES), slots), with what they rest on."""
+class Foretold(NamedTuple):
+    """What is given out, and what the model itself says: not the same while it has stepped back."""
 
-    quantiles: FloatArray
-    model: str
-    readings_until: datetime
-    skill: float | None
-    notes: tuple[str, ...]
+    given: Forecast
+    own: Forecast
 
 
 class _Fit(NamedTuple):
@@ -53,113 +48,113 @@ class _Fit(NamedTuple):
 class Learner:
     """Fits in one thread while it answers in another: the old model answers until the new one is there."""
 
-    def __init__(self, feed: Feed, make_model: MakeModel) -> None:
+    def __init__(self, feed: Feed, make_model: MakeModel, memory: Memory, *, slot_s: int) -> None:
         self.feed = feed
+        self.own = Issues(memory.by_model, feed.key, slot_s, OWN_KEPT)
+        self.published = Issues(memory.by_source, feed.key, slot_s, PUBLISHED_KEPT)
         self._make_model = make_model
-        self._predicting = threading.Lock()
+        self._asking = threading.Lock()
         self._fit: _Fit | None = None
         self._skill: Skill | None = None
         self._stepped_back = False
-        self._issued: list[Issue] = []
-        self._published: list[Issue] = []
-        self._published_s = feed.step_s
 
     # --- learning
 
     def is_due(self, now: datetime) -> bool:
         """A new day has begun since the last fit, or much more history is known now."""
         known = _known_steps(self.feed.readings(now))
-        if known < self._least:
+        if known < math.ceil(LEAST.total_seconds() / self.feed.step_s):
             return False
         return self._fit is None or self._fit.at.date() != now.date() or known > GROWN * self._fit.steps
-
-    @property
-    def has_learnt(self) -> bool:
-        return self._fit is not None
 
     def fit(self, now: datetime) -> int:
         """Learn from everything known; takes seconds. What it learns is used from the next forecast on. How many steps it saw."""
         readings = self.feed.readings(now)
         model = self._make_model(self.feed.step_s)
-        model.fit(readings, self._features())
+        model.fit(readings, self._features(now))
         self._fit = _Fit(model, now, _known_steps(readings))
         self._judge(readings, now)
         return self._fit.steps
 
     def _judge(self, readings: Readings, now: datetime) -> None:
-        """Look at how the past forecasts did; tell it once when that changes which curve is used."""
-        self._skill = skill(self._issued, readings, now)
+        """Look at how the past forecasts did; tell it once when that changes which curve is given out."""
+        self._skill = skill(self.own.before(now), self.own.slot_s, readings, now)
         before, self._stepped_back = self._stepped_back, steps_back(self._skill, stepped_back=self._stepped_back)
         if self._skill is not None and self._stepped_back != before:
             what = "did worse than" if self._stepped_back else "does better again than"
+            days, value = self._skill.days, self._skill.value
             log.warning(
-                "%s: the model %s yesterday's curve over %d days (skill %.2f)",
-                self.feed.name, what, self._skill.days, self._skill.value,
-            )  # fmt: skip
+                "%s: the model %s yesterday's curve over %d days (skill %.2f)", self.feed.name, what, days, value
+            )
 
     # --- answering
 
-    def predict(self, now: datetime, grid: SlotGrid, *, longest_age: timedelta) -> Prediction | None:
-        """None while it has not learnt, or where the last reading is older than that."""
+    def foretell(self, now: datetime, grid: SlotGrid, *, longest_age: timedelta) -> Foretold | None:
+        """None while it has not learnt, or where the last reading is older than that. Raises ValueError for a model's nonsense."""
         fit, readings = self._fit, self.feed.readings(now)
         if fit is None or not len(readings.values) or now - readings.end > longest_age:
             return None
-        with self._predicting:
-            own = _ahead(fit.model, readings, grid, self._features())
-        self._keep(now, grid, own[MEDIAN])
+        with self._asking:
+            quantiles = _ahead(fit.model, readings, grid, self._features(now))
         notes = tuple(self._notes(readings, now))
+        value = None if self._skill is None else round(self._skill.value, 3)
+        own = forecast_of(self.feed, quantiles, self._name_of(fit.model, readings), readings, now, grid, notes, value)
         if not self._stepped_back:
-            return Prediction(own, self._named(fit.model.name, readings), readings.end, self._skill_value, notes)
+            return Foretold(own, own)
         curve = Yesterday()
-        return Prediction(_ahead(curve, readings, grid, ()), curve.name, readings.end, self._skill_value, notes)
+        given = forecast_of(self.feed, _ahead(curve, readings, grid, ()), curve.name, readings, now, grid, notes, value)
+        return Foretold(given, own)
 
-    def keep_published(self, forecast: Forecast) -> None:
-        """The source's own forecast, for the model to weigh."""
-        self._published = _with(self._published, forecast.issued_at, forecast.grid.start,
-                                np.array(forecast.median_g_per_kwh), PUBLISHED_KEPT)  # fmt: skip
-        self._published_s = forecast.grid.slot_s
-
-    def _features(self) -> tuple[Features, ...]:
-        if not self._published:
-            return ()
-        return (Features((PUBLISHED,), self._published_s, tuple(self._published)),)
-
-    def _keep(self, now: datetime, grid: SlotGrid, median: FloatArray) -> None:
-        """What it said, in the feed's own steps, to be judged by later."""
-        steps = SlotGrid.covering(grid.start, grid.end, self.feed.step_s)
-        whole = SlotGrid(
-            start=steps.at(int(steps.start < grid.start)), slot_s=steps.slot_s, slots=86_400 // steps.slot_s
-        )
-        if whole.end <= grid.end:
-            values = on_slots(median[None, :], grid.start, grid.slot_s, whole)[0]
-            self._issued = _with(self._issued, now, whole.start, values, SPAN + timedelta(days=2))
+    def _features(self, now: datetime) -> tuple[Features, ...]:
+        """The source's own forecasts, for the model to weigh."""
+        known = self.published.before(now)
+        return (Features((PUBLISHED,), self.published.slot_s, known),) if known else ()
 
     # --- words
 
-    @property
-    def _skill_value(self) -> float | None:
-        return None if self._skill is None else round(self._skill.value, 3)
+    def _name_of(self, model: CarbonModel, readings: Readings) -> str:
+        beside = " and the source's own forecast" if self.feed.published else ""
+        return f"{model.name} on {_days(readings):.0f} days of readings{beside}"
 
-    def _named(self, name: str, readings: Readings) -> str:
-        return f"{name} on {_days(readings):.0f} days of readings" + (
-            " and the source's own forecast" if self._published else ""
-        )
-
-    def _notes(self, readings: Readings, now: datetime) -> Sequence[str]:
-        notes: list[str] = []
+    def _notes(self, readings: Readings, now: datetime) -> Iterator[str]:
         if self._stepped_back and self._skill is not None:
-            notes.append(f"yesterday's curve, for the model did worse than it over the last {self._skill.days} days")
+            yield f"yesterday's curve, for the model did worse than it over the last {self._skill.days} days"
         if _days(readings) < FULL.days:
-            notes.append(
-                f"only {_days(readings):.1f} days of readings are known: with {FULL.days} the forecast gets good"
-            )
+            yield f"only {_days(readings):.1f} days of readings are known: with {FULL.days} the forecast gets good"
         if left_out := self.feed.left_out(now):
-            notes.append(f"{left_out} readings of the last week look wrong and were left out")
-        return notes
+            yield f"{left_out} readings of the last week look wrong and were left out"
 
-    @property
-    def _least(self) -> int:
-        return math.ceil(LEAST.total_seconds() / self.feed.step_s)
+
+def forecast_of(
+    feed: Feed,
+    quantiles: FloatArray,
+    model: str,
+    readings: Readings,
+    now: datetime,
+    grid: SlotGrid,
+    notes: tuple[str, ...] = (),
+    skill: float | None = None,
+    origin: Origin = Origin.FORECAST,
+) -> Forecast:
+    """Quantiles (len(QUANTILES), slots) made now from the feed's readings."""
+    return Forecast(
+        zone=feed.zone,
+        source=feed.info.name,
+        model=model,
+        signal=feed.info.signal,
+        scope=feed.info.scope,
+        origin=origin,
+        attribution=feed.info.attribution,
+        issued_at=now,
+        fetched_at=now,
+        grid=grid,
+        quantiles_g_per_kwh={
+            f"{q:g}": tuple(values) for q, values in zip(QUANTILES, quantiles.round(3).tolist(), strict=True)
+        },
+        readings_until=readings.end,
+        skill=skill,
+        notes=notes,
+    )
 
 
 def _ahead(model: CarbonModel, readings: Readings, grid: SlotGrid, features: Sequence[Features]) -> FloatArray:
@@ -171,18 +166,8 @@ def _ahead(model: CarbonModel, readings: Readings, grid: SlotGrid, features: Seq
     behind = max(0, len(readings.values) - max(0, readings.index(grid.start)))
     tail = readings.values[len(readings.values) - behind :]
     past = np.broadcast_to(np.where(np.isfinite(tail), tail, readings.values[-1]), (len(ahead), behind))
-    return on_slots(
-        np.concatenate([past, ahead], axis=1), readings.at(len(readings.values) - behind), readings.step_s, grid
-    )
-
-
-def _with(
-    issues: list[Issue], issued_at: datetime, start: datetime, values: FloatArray, kept: timedelta
-) -> list[Issue]:
-    """With the newest in place of the one before it, unless that is to be kept: one every six hours is."""
-    earlier = issues[:-1] if len(issues) > 1 and issues[-1].issued_at - issues[-2].issued_at < KEEP_EVERY else issues
-    recent = [issue for issue in earlier if issue.issued_at > issued_at - kept]
-    return [*recent, Issue(issued_at, start, values[:, None])]
+    start = readings.at(len(readings.values) - behind)
+    return on_slots(np.concatenate([past, ahead], axis=1), start, readings.step_s, grid)
 
 
 def _known_steps(readings: Readings) -> int:
