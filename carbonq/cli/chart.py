@@ -40,7 +40,9 @@ def forecast(found: Forecast, now: datetime, hours: float, window_s: float) -> s
     if not lines:
         return f"the forecast for {safe(found.zone)} ends before {words.when(now, now)}"
     best = cleanest(found.series(), max(now, lines[0].start), lines[-1].end, window_s)
-    return "\n".join([*_head(found, now), "", *_bars(lines, best, now), "", paragraph(_verdict(found, best, now))])
+    return "\n".join(
+        [*_head(found, now), "", *_bars(lines, best, now, _band_name(found)), "", paragraph(_verdict(found, best, now))]
+    )
 
 
 def cleanest(series: IntensitySeries, start: datetime, end: datetime, window_s: float) -> Window | None:
@@ -84,11 +86,17 @@ def _head(found: Forecast, now: datetime) -> list[str]:
     return [*head, paragraph(found.attribution, "dim")] if found.attribution else head
 
 
-def _bars(lines: Sequence[Line], best: Window | None, now: datetime) -> list[str]:
+def _band_name(found: Forecast) -> str:
+    """`10-90 %`: the outermost quantiles, which the band is of."""
+    levels = sorted(map(float, found.quantiles_g_per_kwh))
+    return f"{100 * levels[0]:g}-{100 * levels[-1]:g} %"
+
+
+def _bars(lines: Sequence[Line], best: Window | None, now: datetime, band: str) -> list[str]:
     top = max(line.median for line in lines)
     room = max(8, min(BAR_COLUMNS, terminal_columns() - 36))
     banded = any(line.low != line.high for line in lines)
-    title = f"{'TIME (' + words.zone_name(now) + ')':<14}{'g/kWh':>6}{'  10-90 %' if banded else '':<12}"
+    title = f"{'TIME (' + words.zone_name(now) + ')':<14}{'g/kWh':>6}{'  ' + band if banded else '':<12}"
     return [paint(title.rstrip(), "bold"), *(_bar_line(line, best, now, top, room, banded) for line in lines)]
 
 

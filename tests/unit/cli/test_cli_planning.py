@@ -54,6 +54,14 @@ def test_the_plan_as_json_has_its_snapshot(cli: Cli) -> None:
     assert answer["snapshot"]["slot_minutes"] == 30
 
 
+def test_the_band_is_named_after_its_own_quantiles(cli: Cli) -> None:
+    found = make_forecast()
+    quantiles = {"0.05": found.quantiles_g_per_kwh["0.1"], "0.95": found.quantiles_g_per_kwh["0.9"]}
+    assert "10-90 %" in cli("forecast").out
+    cli.client.found_forecast = make_forecast(quantiles_g_per_kwh=found.quantiles_g_per_kwh | quantiles)
+    assert "5-95 %" in cli("forecast").out
+
+
 def test_a_forecast_has_source_age_origin_and_marks_its_cleanest_window(cli: Cli) -> None:
     lines = cli("forecast").out.splitlines()
     assert lines[0].startswith("GB  average carbon intensity")
