@@ -1,5 +1,6 @@
 """Answers kept so that a provider need not send them again: conditional requests (RFC 9110, 13.1)."""
 
+import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,24 +15,30 @@ class Kept(NamedTuple):
 
 
 class KeptAnswers:
-    """The answers used last, in memory, `max_b` bytes of bodies together. By question: an address with its parameters."""
+    """The answers used last, in memory, `max_b` bytes of bodies together. By question: an address with its parameters.
+
+    Several threads may use it at once.
+    """
 
     def __init__(self, max_b: int) -> None:
         self._max_b = max_b
         self._kept: dict[str, Kept] = {}
+        self._lock = threading.Lock()
 
     def find(self, question: str) -> Kept | None:
         """Counts as a use."""
-        kept = self._kept.pop(question, None)
-        if kept is not None:
-            self._kept[question] = kept
-        return kept
+        with self._lock:
+            kept = self._kept.pop(question, None)
+            if kept is not None:
+                self._kept[question] = kept
+            return kept
 
     def keep(self, question: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Only what the provider can be asked about, and lets be stored."""
-        self._kept.pop(question, None)
         asking = {_ASKS[name]: headers[name] for name in _ASKS if headers.get(name)}
-        if asking and len(body) <= self._max_b and "no-store" not in headers.get("Cache-Control", ""):
-            self._kept[question] = Kept(body, asking)
-        while sum(len(kept.body) for kept in self._kept.values()) > self._max_b:
-            del self._kept[next(iter(self._kept))]
+        with self._lock:
+            self._kept.pop(question, None)
+            if asking and len(body) <= self._max_b and "no-store" not in headers.get("Cache-Control", ""):
+                self._kept[question] = Kept(body, asking)
+            while sum(len(kept.body) for kept in self._kept.values()) > self._max_b:
+                del self._kept[next(iter(self._kept))]

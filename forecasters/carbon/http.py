@@ -40,7 +40,7 @@ class _Question(NamedTuple):
 
 
 class JsonClient:
-    """GET requests below one base URL, with a few patient retries. Not for use by several threads at once.
+    """GET requests below one base URL, with a few patient retries. Several threads may ask at once.
 
     `renew` fetches credentials that run out: it is called before the first request where none are given, and once more for
     a request that is answered with 401.
@@ -174,7 +174,7 @@ class JsonClient:
             import requests
 
             keep_queries_out_of_logs()
-            self._session = requests.Session()
+            self._session = requests.Session()  # it and its pool of connections serve several threads
         return self._session
 
     def _body(self, response: "requests.Response", question: _Question) -> bytes:

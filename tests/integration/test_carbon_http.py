@@ -4,10 +4,12 @@ import io
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from carbonq.domain.errors import CarbonqError, SourceNonsense, SourceRefused, SourceUnreachable
+from carbonq.forecasters.carbon.conditional import KeptAnswers
 from carbonq.forecasters.carbon.credentials import Credentials
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.testing.server import Answer, ProviderServer, Request, says
@@ -212,6 +214,15 @@ def test_three_redirects_are_followed_and_no_fourth(server: ProviderServer) -> N
     with pytest.raises(SourceUnreachable, match="more than 3 redirects"):
         client(server).get("/zones")
     assert len(server.requests) == 4 + 4
+
+
+def test_several_threads_ask_at_once_and_each_gets_its_own_answer(server: ProviderServer) -> None:
+    """What is kept is little enough for answers to be pushed out all the time."""
+    asking = client(server)
+    asking._kept = KeptAnswers(100)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda number: asking.get(f"/zones/{number % 7}"), range(140)))
+    assert answers == [{"path": f"/zones/{number % 7}"} for number in range(140)]
 
 
 class _Tokens:
