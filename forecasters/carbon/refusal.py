@@ -14,9 +14,9 @@ _HINTS = {
     404: "check the source's URL",
     429: "too many requests; asking less often helps",
 }
-_REASONS = ("error", "message", "detail", "title")
-"""Where providers' JSON has the reason: `{"error": {"message": "..."}}`, `{"error": "..."}`, FastAPI's `detail`, and the
-`title` of RFC 9457."""
+_REASONS = ("error", "message", "reason", "detail", "title")
+"""Where providers' JSON has the reason: `{"error": {"message": "..."}}`, `{"error": "..."}`, Open-Meteo's `reason`, FastAPI's
+`detail`, and the `title` of RFC 9457."""
 _XML_REASON = re.compile(r"<text>(.*?)</text>", re.DOTALL)
 
 

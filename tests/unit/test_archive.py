@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin, Scope, SignalKind
+from carbonq.domain.errors import StorageFailed
 from carbonq.forecasters.carbon.archive import Added, Archive, Compacted, SeriesKey, Span
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -179,6 +180,7 @@ def test_coverage_joins_what_adjoins_and_shows_gaps(tmp_path: Path) -> None:
     archive.add(hourly(3), NOON + DAY)
     archive.add(hourly(4, 5, start=NOON + 5 * HOUR), NOON + DAY)
     assert archive.coverage(GB) == (Span(NOON, NOON + 2 * HOUR), Span(NOON + 5 * HOUR, NOON + 7 * HOUR))
+    assert archive.coverage(GB, since=NOON + 6 * HOUR) == (Span(NOON + 6 * HOUR, NOON + 7 * HOUR),)
 
 
 def test_a_regular_grid_holds_coarser_readings_and_leaves_gaps(tmp_path: Path) -> None:
@@ -209,6 +211,18 @@ def test_a_grid_says_the_same_as_the_series_it_is_made_of(tmp_path: Path) -> Non
     readings = archive.readings(GB, 1800, NOON + HOUR, NOON + 20 * HOUR)
     expected = [series.mean(first, last) for first, last in pairwise(readings.at(index) for index in range(39))]
     np.testing.assert_allclose(readings.values, np.array(expected, float), rtol=1e-12)
+
+
+def test_a_series_that_can_not_be_compacted_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    for zone in ("FR", "GB", "PL"):
+        archive.add(hourly(1, key=GB._replace(zone=zone)), NOON + DAY)
+    (tmp_path / "readings/source=uk/zone=GB/signal=average/scope=lifecycle/2026.parquet").mkdir()
+    with pytest.raises(StorageFailed, match=r"cannot read 2026.parquet"):
+        archive.compact()
+    assert [path.parts[-4] for path in tmp_path.rglob("tail.parquet")] == ["zone=GB"]
+    with pytest.raises(StorageFailed):
+        archive.series(GB, NOON, NOON + HOUR)
 
 
 def test_an_unknown_series_has_nothing(tmp_path: Path) -> None:

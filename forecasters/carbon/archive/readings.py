@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin, Scope, SignalKind, Zone
+from carbonq.domain.errors import StorageFailed
 from carbonq.forecasters.carbon.archive import names
 from carbonq.forecasters.carbon.archive.files import locked
 from carbonq.forecasters.carbon.archive.moments import from_us, to_us
@@ -130,9 +131,10 @@ class Archive:
         seen_at = (from_us(moment) for moment in after.seen_at.tolist())
         return tuple(map(Revision, before.readings(), after.readings(), seen_at))
 
-    def coverage(self, key: SeriesKey) -> tuple[Span, ...]:
-        """The stretches that readings cover, in order, adjoining ones as one."""
-        return spans(_rows(self._shelf(key)))
+    def coverage(self, key: SeriesKey, since: datetime | None = None) -> tuple[Span, ...]:
+        """The stretches that readings cover, in order, adjoining ones as one; of all time, or of readings that begin at
+        `since` or later, which is quicker told."""
+        return spans(_rows(self._shelf(key), FOREVER[0] if since is None else to_us(since)))
 
     def keys(self) -> tuple[SeriesKey, ...]:
         """Of every series kept, in order."""
@@ -141,13 +143,19 @@ class Archive:
     def compact(self) -> Compacted:
         """Fold what came since the last time into the years' files, set damaged ones aside, clear up after killed writers.
 
-        Takes the lock for one series at a time, so that additions go on.
+        Takes the lock for one series at a time, so that additions go on. What fails for one is raised after all others.
         """
         series = rows = 0
+        failed: StorageFailed | None = None
         for _, shelf in self._shelves():
-            with self._writing():
-                rows += shelf.fold()
-            series += 1
+            try:
+                with self._writing():
+                    rows += shelf.fold()
+                series += 1
+            except StorageFailed as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return Compacted(series, rows)
 
     def _writing(self) -> AbstractContextManager[None]:
