@@ -55,7 +55,7 @@ def read(
     zone = here.flags.get("zone")
     past = read_history(Path(history), zone=str(zone).upper() if zone else None)
     known = [read_features(Path(name), past.zone) for name in features]
-    others = read_published(Path(published)) if published else None
+    others = read_published(Path(published), past.zone) if published else None
     notes = [one.note for one in (*known, *((others,) if others else ())) if one.note]
     begin = moment(train_from, "--train-from") if train_from else None
     return Given(
@@ -91,7 +91,7 @@ def moment(text: str, flag: str, *, end_of_day: bool = False) -> datetime:
         raise InvalidInput(f"{text[:40]!r} is neither a date nor a time", where=flag, hint=hint) from None
 
 
-def forecast(here: Session, past: Past, model: str, hours: float, window_s: float, zone: str | None) -> None:
+def forecast(here: Session, past: Past, model: str, hours: float, window_s: float | None, zone: str | None) -> None:
     """Print the forecast that was possible at a moment of the past."""
     compute_alike()
     from carbonq.cli import chart

@@ -25,6 +25,8 @@ TIME_COLUMNS = ("timestamp", "UTC time")
 ISSUED_COLUMNS = ("issued_at", "origin")
 _NO_FEATURES = ("", "horizon_h", *TIME_COLUMNS, *ISSUED_COLUMNS)
 _DAY_AHEAD_AT = time(18)
+LONGEST_BLOCK = timedelta(days=16)
+"""As far as weather models go. What spans more is no forecast."""
 
 
 class FeatureFile(NamedTuple):
@@ -52,7 +54,7 @@ def read_features(path: Path, zone: str) -> FeatureFile:
     return _features(table, names, tuple(names), zone)
 
 
-def read_published(path: Path) -> FeatureFile:
+def read_published(path: Path, zone: str = "") -> FeatureFile:
     """A published forecast of the intensity, as the one feature `published`. Raises InvalidInput as `read_features`."""
     table = read_table(path)
     column = next(
@@ -64,7 +66,7 @@ def read_published(path: Path) -> FeatureFile:
             where=f"{path}:1",
             hint="columns origin, timestamp, horizon_h, forecast_gco2_per_kwh; or blocks with UTC time, forecasted_…",
         )
-    return _features(table, [column], (PUBLISHED,), zone="")
+    return _features(table, [column], (PUBLISHED,), zone)
 
 
 def _features(table: Table, columns: Sequence[str], names: tuple[str, ...], zone: str) -> FeatureFile:
@@ -94,6 +96,7 @@ def _issues(table: Table, times: Sequence[datetime], zone: str) -> tuple[list[_K
         return _grouped(moments(table, issued)), ""
     blocks = _blocks(times)
     if len(blocks) > 1:
+        _check_blocks(table, blocks, times)
         note = "without the moment of issue, each block counts as known at its start (a weather forecast comes 4-5 h later)"
         return [_Known(times[rows[0]], rows) for rows in blocks], note
     place = local_time(zone)
@@ -117,7 +120,18 @@ def _blocks(times: Sequence[datetime]) -> list[list[int]]:
     """Runs of rows in which time goes forward."""
     blocks: list[list[int]] = [[0]]
     for row in range(1, len(times)):
-        if times[row] <= times[row - 1]:
+        if times[row] < times[row - 1]:
             blocks.append([])
         blocks[-1].append(row)
     return blocks
+
+
+def _check_blocks(table: Table, blocks: Sequence[list[int]], times: Sequence[datetime]) -> None:
+    """A block counts as known at its start: years of rows with one out of order must not pass for a forecast."""
+    for rows in blocks:
+        if times[rows[-1]] - times[rows[0]] > LONGEST_BLOCK:
+            raise InvalidInput(
+                f"time jumps back, but the block from here spans more than {LONGEST_BLOCK.days} days",
+                where=table.where(rows[0]),
+                hint="sort the rows by time; or, if these are forecasts, add a column `issued_at`",
+            )

@@ -20,6 +20,8 @@ from carbonq.forecasters.carbon.models.series import FloatArray
 MAX_FILE_B = 64 * 2**20
 """Unpacked: years of 5-minute rows. More is a mistake, or a bomb."""
 MAX_COLUMNS = 200
+MAX_MEMBERS = 1000
+"""Of one gzip file: each costs a copy of what follows it."""
 MAX_STEPS = 2_000_000
 """Of one regular series: 19 years of 5 minutes."""
 DAY_S, DEFAULT_STEP_S = 86_400, 3600
@@ -187,7 +189,7 @@ def _unpacked(data: bytes, path: Path, max_file_b: int) -> bytes:
     parts: list[bytes] = []
     size_b = 0
     try:
-        while data and size_b <= max_file_b:
+        while data and size_b <= max_file_b and len(parts) < MAX_MEMBERS:
             member = zlib.decompressobj(_GZIP_FORMAT)
             parts.append(member.decompress(data, max_file_b + 1 - size_b))
             size_b += len(parts[-1])
@@ -196,6 +198,8 @@ def _unpacked(data: bytes, path: Path, max_file_b: int) -> bytes:
             data = member.unused_data.lstrip(b"\0")
     except zlib.error as error:
         raise InvalidInput(f"no sound gzip file: {error}", where=str(path), hint="fetch or write it again") from error
+    if data and size_b <= max_file_b:
+        raise InvalidInput(f"more than {MAX_MEMBERS} gzip members", where=str(path), hint="write it anew as one")
     return b"".join(parts)
 
 

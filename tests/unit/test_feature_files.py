@@ -40,6 +40,25 @@ def test_blocks_that_overlap_are_known_from_their_start_on_and_that_is_said(tmp_
     assert "4-5 h" in found.note
 
 
+def test_a_row_out_of_order_does_not_turn_a_year_into_a_forecast(tmp_path: Path) -> None:
+    """Two blocks of months would be known at their first hour: that is knowledge of the future."""
+    hours = [*range(2000), 1500, *range(2000, 4000)]
+    rows = [f"{START + hour * HOUR:%Y-%m-%dT%H:%M:%SZ},{hour}" for hour in hours]
+    with pytest.raises(InvalidInput) as caught:
+        read_features(write(tmp_path, "timestamp,wind", rows), "FR")
+    assert caught.value.where.endswith("given.csv:2")
+    assert "issued_at" in caught.value.hint
+
+
+def test_a_doubled_row_begins_no_block(tmp_path: Path) -> None:
+    rows = [
+        f"{START + hour * HOUR:%Y-%m-%dT%H:%M:%SZ},{row}" for row, hour in enumerate([*range(30), 29, *range(30, 48)])
+    ]
+    found = read_features(write(tmp_path, "timestamp,wind", rows), "").features
+    assert [len(issue.values) for issue in found.issues] == [24, 24]
+    assert found.issues[1].values[5, 0] == 30
+
+
 @pytest.mark.parametrize(("zone", "issued_utc_hour", "starts_utc_hour"), [("FR", 16, 22), ("GB", 17, 23)])
 def test_day_ahead_rows_are_known_at_six_in_the_evening_before(
     tmp_path: Path, zone: str, issued_utc_hour: int, starts_utc_hour: int

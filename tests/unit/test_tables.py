@@ -39,6 +39,13 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
         read_table(path, max_file_b=2**20)
 
 
+def test_countless_empty_members_are_not_gone_through(tmp_path: Path) -> None:
+    path = tmp_path / "members.csv.gz"
+    path.write_bytes(gzip.compress(b"") * 50_000 + gzip.compress(b"a\n1\n"))
+    with pytest.raises(InvalidInput, match="members"):
+        read_table(path)
+
+
 def test_a_plain_file_is_bounded_too(tmp_path: Path) -> None:
     path = tmp_path / "big.csv"
     path.write_bytes(b"a\n" * 2**20)
