@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from carbonq.domain.carbon import Origin, Scope
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceRefused
+from carbonq.forecasters.carbon.foresight import Foresight
+from carbonq.forecasters.carbon.models.baselines import WeekMean
+from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.electricity_maps import ElectricityMapsSource, electricity_maps_client
 from carbonq.forecasters.carbon.testing.electricity_maps import (
     FREE,
@@ -125,8 +129,10 @@ def test_where_the_api_does_not_list_what_a_key_may_it_is_tried() -> None:
     with ElectricityMapsServer(NOW, access=FREE, lists=False) as server:
         maps = _source(server)
         assert len(maps.history("DE", NOW - 5 * DAY, NOW).readings) == 24
-        with pytest.raises(SourceRefused):
-            maps.forecast("DE", NOW, NOW + DAY)
+        for _ in range(2):
+            with pytest.raises(NotFound, match="no forecast for DE"):
+                maps.forecast("DE", NOW, NOW + DAY)
+        assert _asked(server).count("forecast") == 1
 
 
 def test_what_a_key_may_is_asked_once_for_many_questions(
@@ -239,3 +245,30 @@ def test_a_wrong_key_is_told_and_not_shown(server: ElectricityMapsServer) -> Non
 def test_a_busy_api_is_asked_again(maps: ElectricityMapsSource, server: ElectricityMapsServer, status: int) -> None:
     server.faults.append(error(status, "busy")._replace(headers=(("Retry-After", "0"),)))
     assert maps.zones() == ("DE", "FR")
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["listed", "found out"])
+def test_a_key_without_forecasts_still_feeds_the_archive_and_its_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lists: bool
+) -> None:
+    """The whole way, hour by hour for two days: a plan without a forecast is no failure of the rest."""
+    with ElectricityMapsServer(NOW, access=FREE, lists=lists) as server:
+        foresight = Foresight(Outlook([_source(server)]), tmp_path, lambda _step_s: WeekMean())
+        for _ in range(48):
+            foresight.refresh("DE", server.now, server.now + DAY)
+            server.now += HOUR
+        series = foresight.history("DE", NOW - DAY, server.now)
+        forecasts_asked = _asked(server).count("forecast")
+    assert series.source == "electricity-maps"
+    assert series.readings[0].start == ON_THE_HOUR - DAY
+    assert series.mean(ON_THE_HOUR - DAY, ON_THE_HOUR + 47 * HOUR) is not None
+    assert forecasts_asked <= (0 if lists else 1)
+    assert caplog.text == ""
+
+
+def test_what_lies_before_the_last_24_hours_is_not_asked_for_again_and_again() -> None:
+    with ElectricityMapsServer(NOW, access=FREE) as server:
+        maps = _source(server)
+        for days in range(1, 20):
+            maps.history("DE", NOW - (days + 1) * DAY, NOW - days * DAY)
+        assert _asked(server).count("history") == 1

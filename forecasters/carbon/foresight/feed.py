@@ -92,8 +92,11 @@ class Feed:
         return pulled
 
     def ask_forecast(self, now: datetime, check: Callable[[], Forecast]) -> Forecast | None:
-        """The source's own forecast, as `check` gets and judges it, kept as `published`; None where there is no new one."""
-        found = self._ask(now, check) if self.info.forecasts else None
+        """The source's own forecast, as `check` gets and judges it, kept as `published`; None where there is no new one.
+
+        A source may have none for this zone, such as by the plan of its key: that says nothing of its past.
+        """
+        found = self._ask(now, lambda: _unless_not_found(check)) if self.info.forecasts else None
         self.published = found or self.published
         return found
 
@@ -211,6 +214,13 @@ class Feed:
             self._raw = raw
             self._suspicious = suspects(raw, jumps=self.info.signal is SignalKind.AVERAGE)
             self._readings = raw._replace(values=np.where(self._suspicious, np.nan, raw.values))
+
+
+def _unless_not_found(check: Callable[[], Answer]) -> Answer | None:
+    try:
+        return check()
+    except NotFound:
+        return None
 
 
 def _continued(known: Readings, fresh: Readings) -> Readings:

@@ -5,7 +5,7 @@ so. Hourly values are asked for, though some plans have finer ones (https://app.
 
 What a key may ask depends on its plan, and `GET /zones` lists it under `access`: it is read at run time. The past comes from
 `past-range` (at most 10 days a question) where that is allowed, else from `history`, the last 24 hours, else it is `latest`
-alone. A zone that the API does not know is not to become the caller's own: `disableCallerLookup` says so in each question, and
+alone. What is refused though it was listed is not asked for again for some hours, and is no failure of the rest. A zone that the API does not know is not to become the caller's own: `disableCallerLookup` says so in each question, and
 an answer for another zone is refused. Not verified against the service: `access: ["*"]`, taken to mean everything.
 """
 
@@ -49,6 +49,7 @@ HOUR = timedelta(hours=1)
 ACCESS_HOLDS_S = 6 * 3600.0
 _GRANULARITIES = {"hourly": HOUR, "15_minutes": timedelta(minutes=15), "5_minutes": timedelta(minutes=5)}
 _FORBIDDEN = frozenset({401, 403})
+_PLAN = "the plan of the key decides what it may ask"
 
 Access = Mapping[Zone, frozenset[str] | None]
 """The endpoints that the key may ask, by zone; None where the API does not say."""
@@ -67,6 +68,8 @@ class ElectricityMapsSource:
         self.info = INFO.model_copy(update={"name": self.name, "scope": scope})
         self._client, self._slot_s = client, slot_s
         self._known_access: tuple[float, Access] | None = None
+        self._refused: set[tuple[Zone, str]] = set()
+        self._earliest: dict[Zone, datetime] = {}
 
     def zones(self) -> Sequence[Zone]:
         return tuple(zone for zone in self._access() if any(self._may(zone, endpoint) for endpoint in ENDPOINTS))
@@ -89,11 +92,17 @@ class ElectricityMapsSource:
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
         self._check(zone)
         if not self._may(zone, "forecast"):
-            raise NotFound(f"this key has no forecast for {zone}", hint="the plan of the key decides what it may ask")
+            raise NotFound(f"this key has no forecast for {zone}", hint=_PLAN)
         grid = SlotGrid.covering(now, end, self._slot_s)
         hours_needed = -((now - grid.end) // HOUR)  # rounded up
         horizon_h = next((hours for hours in HORIZONS_H if hours >= hours_needed), HORIZONS_H[-1])
-        answer = self._ask(zone, "forecast", {"horizonHours": str(horizon_h)})
+        try:
+            answer = self._ask(zone, "forecast", {"horizonHours": str(horizon_h)})
+        except SourceRefused as refused:
+            if refused.status not in _FORBIDDEN:
+                raise
+            self._refused.add((zone, "forecast"))
+            raise NotFound(f"this key has no forecast for {zone}: {refused.what}", hint=_PLAN) from None
         rows = self._tidy(self._values(answer, ("forecast", "data")))
         return forecast_from(
             rows, zone, grid, model="its forecast", info=self.info, now=now, where=self._client.base_url
@@ -106,11 +115,20 @@ class ElectricityMapsSource:
             except SourceRefused as refused:
                 if refused.status not in _FORBIDDEN or not self._may(zone, "history"):
                     raise
+                self._refused.add((zone, "past-range"))
         if self._may(zone, "history"):
-            return self._values(self._ask(zone, "history"), ("data", "history"))
+            return self._last_day(zone, end)
         if self._may(zone, "latest"):
             return self._values({"data": [self._ask(zone, "latest")]}, ("data",))
-        raise NotFound(f"this key has no past of {zone}", hint="the plan of the key decides what it may ask")
+        raise NotFound(f"this key has no past of {zone}", hint=_PLAN)
+
+    def _last_day(self, zone: Zone, end: datetime) -> list[_Value]:
+        """Nothing is asked about what lay before these 24 hours at an earlier time: it is gone for good."""
+        if end <= self._earliest.get(zone, end - HOUR):
+            return []
+        values = self._values(self._ask(zone, "history"), ("data", "history"))
+        self._earliest[zone] = min((value.row.start for value in values), default=end - HOUR)
+        return values
 
     def _range(self, zone: Zone, start: datetime, end: datetime) -> Iterator[_Value]:
         for first, last in spans(floor_to(start, 3600), end, MAX_SPAN):
@@ -163,13 +181,15 @@ class ElectricityMapsSource:
 
     def _may(self, zone: Zone, endpoint: str) -> bool:
         allowed = self._access()[zone]
-        return allowed is None or f"carbon-intensity/{endpoint}" in allowed or "*" in allowed
+        listed = allowed is None or f"carbon-intensity/{endpoint}" in allowed or "*" in allowed
+        return listed and (zone, endpoint) not in self._refused
 
     def _access(self) -> Access:
         """What the key may ask, asked anew every few hours: plans change."""
         now_s = time.monotonic()
         if self._known_access is None or now_s - self._known_access[0] > ACCESS_HOLDS_S:
             self._known_access = now_s, _access_in(self._client.get("/zones"), self._client.base_url)
+            self._refused.clear()
         return self._known_access[1]
 
 
