@@ -78,8 +78,9 @@ def forecast(
     zone: Annotated[str | None, typer.Argument(metavar="[ZONE]", help="Default: the configured zone.")] = None,
     hours: Annotated[float, typer.Option(min=0.5, max=168, metavar="N", help="How far to look ahead.")] = 24,
     window: Annotated[
-        str, typer.Option(metavar="SPAN", help="How long a job runs: the cleanest such window is marked.")
-    ] = "2h",
+        str | None,
+        typer.Option(metavar="SPAN", help="How long a job runs: its cleanest time. Default: those of 1h, 4h and 8h."),
+    ] = None,
     history: Annotated[
         str | None, typer.Option(metavar="FILE", help="With --at: forecast from this file's readings alone.")
     ] = None,
@@ -101,14 +102,14 @@ def forecast(
         str, typer.Option(metavar="NAME", help="With --history: a model that `carbonq backtest` knows.")
     ] = "carbonq",
 ) -> None:
-    """Show the carbon intensity ahead, and its cleanest window.
+    """Show the carbon intensity ahead, and its cleanest windows.
 
     Example: carbonq forecast GB --hours 48 --window 4h
     """
     from carbonq.cli.listing import span
 
     here = session.of(ctx)
-    window_s = span(window, "--window")
+    window_s = span(window, "--window") if window else None
     if history is not None or at is not None:
         from carbonq.cli import historical
 

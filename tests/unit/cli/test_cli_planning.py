@@ -57,20 +57,35 @@ def test_the_plan_as_json_has_its_snapshot(cli: Cli) -> None:
 def test_the_band_is_named_after_its_own_quantiles(cli: Cli) -> None:
     found = make_forecast()
     quantiles = {"0.05": found.quantiles_g_per_kwh["0.1"], "0.95": found.quantiles_g_per_kwh["0.9"]}
-    assert "10-90 %" in cli("forecast").out
+    assert "high 90 %" in cli("forecast").out
     cli.client.found_forecast = make_forecast(quantiles_g_per_kwh=found.quantiles_g_per_kwh | quantiles)
-    assert "5-95 %" in cli("forecast").out
+    shown = cli("forecast").out
+    assert "high 95 %" in shown
+    assert "low 5 %" in shown
 
 
-def test_a_forecast_has_source_age_origin_and_marks_its_cleanest_window(cli: Cli) -> None:
-    lines = cli("forecast").out.splitlines()
-    assert lines[0].startswith("GB  average carbon intensity")
-    assert lines[1] == "source uk, model operator, 12m old (forecast)"
-    assert lines[3].split() == ["TIME", "(UTC)", "g/kWh", "10-90", "%"]
-    assert len(lines) == 3 + 1 + 24 + 2
-    assert [line.split()[0] for line in lines if line.endswith("◂")] == ["03:00", "04:00"]
-    assert lines[-1] == (
-        "Cleanest 2h: from Mon 05 Jan 03:00 UTC, in 3h, 100 g/kWh on average, 50 % below the present 200."
+def test_a_forecast_is_a_curve_with_its_band_and_its_cleanest_windows(cli: Cli) -> None:
+    assert (
+        cli("forecast").out
+        == """\
+GB  average carbon intensity (lifecycle) in gCO2eq/kWh
+
+high 90 %    ██████▂▂▂▂██████████████████████████████████████
+expected     ▆▆▆▆▆▆▁▁▁▁▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆▆
+cleanest 4h    ━━━━━━━━
+low 10 %     ▅▅▅▅▅▅▁▁▁▁▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅
+UTC          00:00       06:00       12:00       18:00
+scale        ▁ 90  █ 240 g/kWh
+
+CLEANEST  FROM           TO     g/kWh  AGAINST AT ONCE
+1h        03:00 (in 3h)  04:00    100  50 % less
+4h        01:00 (in 1h)  05:00    150  14 % less
+8h        00:00 (now)    08:00    175  no better
+
+now     200 g/kWh
+source  uk: operator (forecast)
+age     12m old
+"""
     )
 
 
@@ -92,23 +107,44 @@ def test_a_typical_day_is_labelled_as_such(cli: Cli) -> None:
     assert "(modelled: a typical day, no knowledge of this one)" in cli("forecast").out
 
 
-def test_a_long_forecast_still_fits_a_screen(cli: Cli) -> None:
+def test_age_skill_and_notes_are_told_in_words(cli: Cli) -> None:
+    until = MIDNIGHT - timedelta(minutes=35)
+    cli.client.found_forecast = make_forecast(skill=0.42, readings_until=until, notes=("only 5.0 days are known",))
+    lines = cli("forecast").out.splitlines()
+    assert "age     12m old; the last reading ended 35m before now" in lines
+    assert "skill   0.42: over the last 14 days its error was 42 % smaller than that of yesterday's curve" in lines
+    assert "note    only 5.0 days are known" in lines
+    cli.client.found_forecast = make_forecast(skill=-0.1)
+    assert "10 % larger than" in cli("forecast").out
+
+
+def test_a_terminal_without_unicode_gets_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart, "speaks_unicode", lambda _stream: False)
+    shown = chart.forecast(make_forecast(), MIDNIGHT, 24)
+    assert shown.isascii()
+    assert "expected     777777000000" not in shown
+    assert "777777" in shown
+
+
+def test_a_long_forecast_still_fits_a_screen(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = SlotGrid(start=MIDNIGHT, slots=48 * 7)
     cli.client.found_forecast = make_forecast(grid=grid, quantiles_g_per_kwh={"0.5": tuple(range(1, 48 * 7 + 1))})
+    monkeypatch.setenv("COLUMNS", "80")
     done = cli("forecast", "--hours", "168")
-    assert len(done.out.splitlines()) <= 3 + 1 + chart.MAX_LINES + 2
-    assert "as clean as now" in done.out
+    assert len(done.out.splitlines()) < 24
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "no better" in done.out
 
 
-def test_intensity_below_zero_and_of_zero_is_drawn_without_a_bar(cli: Cli) -> None:
+def test_intensity_of_zero_and_below_is_drawn(cli: Cli) -> None:
     cli.client.found_forecast = make_forecast(quantiles_g_per_kwh={"0.5": (-50.0, 0.0) * 24})
-    done = cli("forecast")
-    assert done.code == 0
-    assert "█" not in done.out
+    assert "expected     ▁█▁█" in cli("forecast").out
+    cli.client.found_forecast = make_forecast(quantiles_g_per_kwh={"0.5": (0.0,) * 48})
+    assert "always 0 g/kWh" in cli("forecast").out
 
 
 def test_a_window_longer_than_the_forecast_is_said(cli: Cli) -> None:
-    assert "too short for a window" in cli("forecast", "--window", "3d").out
+    assert "the forecast is too short for it" in cli("forecast", "--window", "3d").out
 
 
 @pytest.mark.parametrize("words", [("--window", "2"), ("--hours", "0"), ("--hours", "x")])
