@@ -58,6 +58,17 @@ def test_the_forecast_is_the_mean_of_its_quarters_and_ends_with_the_day(charts: 
     )
 
 
+def test_what_was_measured_of_the_present_slot_already_counts(
+    charts: EnergyChartsSource, server: EnergyChartsServer
+) -> None:
+    lists = server.lists(NOW.replace(hour=0, minute=0), TONIGHT)
+    at = lists["unix_seconds"].index(int(NOW.replace(minute=0).timestamp()))
+    lists["co2eq"][at], lists["co2eq_forecast"][at] = 100.0, None
+    server.faults.append(says(lists))
+    expected = (100.0 + midday_sun(NOW.replace(minute=15))) / 2
+    assert charts.forecast("DE", NOW, NOW + DAY).median_g_per_kwh[0] == pytest.approx(expected)
+
+
 def test_beyond_its_reach_the_outlook_goes_on_with_the_typical_profile(charts: EnergyChartsSource) -> None:
     forecast = Outlook([charts]).forecast("DE", NOW, NOW + 2 * DAY)
     assert (forecast.source, forecast.extended_from) == ("energy-charts", TONIGHT)
