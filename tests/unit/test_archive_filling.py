@@ -98,8 +98,7 @@ def test_where_nothing_is_known_there_is_the_profile_or_nothing() -> None:
 @pytest.mark.parametrize(("start", "end"), [(100, 103), (100, 120), (100, 200), (700, 720), (600, 720)])
 def test_constant_and_zero_grids_stay_at_their_level(level: float, start: int, end: int) -> None:
     result = filled(without(start, end, np.full(720, level)), grid())
-    tolerance = 0.5 if end - start > 24 else 0  # a profile brings its shape
-    np.testing.assert_allclose(result.readings.values[start:end], level, rtol=tolerance)
+    np.testing.assert_allclose(result.readings.values[start:end], level, atol=1e-9)
 
 
 def test_an_estimate_never_falls_below_what_the_grid_can_do() -> None:

@@ -5,7 +5,7 @@ up to a day        the same hours of the days around, tied to those readings    
 longer             the usual profile at the level of the weeks around           modelled
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -34,11 +34,12 @@ class Filled(NamedTuple):
 
 
 def filled(readings: Readings, usual: FloatArray | None = None) -> Filled:
-    """Gaps filled as said above. `usual`: the typical profile over the same steps; without one the readings' own mean by hour
-    of the day stands in. Where nothing at all is known and there is no profile, gaps stay."""
+    """Gaps filled as said above. `usual`: the typical profile over the same steps. For each long gap it, or the readings' own
+    mean by hour of the day: whichever fits the readings around better. Where nothing at all is known and there is no profile,
+    gaps stay."""
     values = readings.values.copy()
     how = np.zeros(len(values), np.int8)
-    profile = _own_profile(readings) if usual is None else usual
+    profiles = [_own_profile(readings)] if usual is None else [usual, _own_profile(readings)]
     per_day = DAY_S // readings.step_s
     for start, end in gaps(readings.values):
         length_s = (end - start) * readings.step_s
@@ -49,8 +50,8 @@ def filled(readings: Readings, usual: FloatArray | None = None) -> Filled:
             estimate = _days_around(readings.values, start, end, per_day)
         if estimate is not None:
             values[start:end], how[start:end] = estimate, ESTIMATED
-        elif np.isfinite(profile[start:end]).all():
-            values[start:end] = profile[start:end] * _level(readings.values, profile, start, end, per_day)
+        elif (model := _model(readings.values, profiles, start, end, per_day)) is not None:
+            values[start:end] = _eased(readings.values, model, start, end, per_day)
             how[start:end] = MODELLED
     return Filled(readings._replace(values=values), how)
 
@@ -129,15 +130,33 @@ def _own_profile(readings: Readings) -> FloatArray:
     return np.asarray(mean[hours])
 
 
-def _level(values: FloatArray, profile: FloatArray, start: int, end: int, per_day: int) -> float:
-    """How the known readings around lie to the profile; 1 where a ratio has no meaning."""
+def _model(values: FloatArray, profiles: Sequence[FloatArray], start: int, end: int, per_day: int) -> FloatArray | None:
+    """The profile that fits the known readings around the gap best, at their level. None where no profile spans the gap."""
     reach = LEVEL_DAYS * per_day
     near = np.r_[max(0, start - reach) : start, end : min(len(values), end + reach)]
-    both = near[np.isfinite(values[near]) & np.isfinite(profile[near])]
-    if not len(both):
-        both = np.flatnonzero(np.isfinite(values) & np.isfinite(profile))
-    actual, usual = float(values[both].sum()), float(profile[both].sum())
-    return actual / usual if actual >= 0 and usual > 0 else 1.0
+    near = near[np.isfinite(values[near])]
+    if not len(near):
+        near = np.flatnonzero(np.isfinite(values))
+    models = [
+        profile * _ratio(values[near], profile[near]) for profile in profiles if np.isfinite(profile[start:end]).all()
+    ]
+    return min(models, key=lambda model: float(np.nansum(np.abs(values[near] - model[near]))), default=None)
+
+
+def _ratio(actual: FloatArray, usual: FloatArray) -> float:
+    """How the readings lie to the profile; 1 where a ratio has no meaning."""
+    both = np.isfinite(usual)
+    ours, profiles = float(actual[both].sum()), float(usual[both].sum())
+    return ours / profiles if ours >= 0 and profiles > 0 else 1.0
+
+
+def _eased(values: FloatArray, model: FloatArray, start: int, end: int, per_day: int) -> FloatArray:
+    """The model within the gap, and near its ends what the readings beside it lie above or below: weather lasts about a day."""
+    result, steps = model[start:end].copy(), np.arange(1, end - start + 1)
+    for beside, away in ((start - 1, steps), (end, steps[::-1])):
+        if 0 <= beside < len(values) and np.isfinite(model[beside]):
+            result += (values[beside] - model[beside]) * np.exp(-away / per_day)
+    return np.asarray(np.maximum(result, min(0.0, float(np.nanmin(values, initial=0.0)))))
 
 
 def _steps_within(hole: Span, result: Filled) -> Iterator[tuple[datetime, datetime, float, Origin]]:
