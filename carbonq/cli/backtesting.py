@@ -217,11 +217,15 @@ def _columns(jobs_s: Mapping[str, float]) -> list[Column]:
         Column("MODEL"),
         Column("MAPE DAY 1", right=True),
         Column("ALL", right=True),
-        Column("MAE g/kWh", right=True, spare=2),
-        Column("PINBALL", right=True, spare=3),
-        Column("10-90 %", right=True, spare=1),
-        Column("RANK", right=True, spare=4),
-        *(Column(f"{title} {job}", right=True) for job in jobs_s for title in ("REGRET", "CAPTURE")),
+        Column("MAE g/kWh", right=True, spare=3),
+        Column("PINBALL", right=True, spare=4),
+        Column("10-90 %", right=True, spare=2),
+        Column("RANK", right=True, spare=5),
+        *(
+            Column(f"{title} {job}", right=True, spare=int(place > 0))
+            for place, job in enumerate(jobs_s)
+            for title in ("REGRET", "CAPTURE")
+        ),
     ]
 
 

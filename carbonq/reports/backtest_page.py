@@ -137,7 +137,7 @@ def _errors(page: BacktestPage) -> Figure:
             [(across(hour), up(value)) for hour, value in zip(hours, model.error_g_per_kwh, strict=True)],
             _line_of(page, model),
         )
-        for model in page.models
+        for model in _shown_last(page)
     ]
     below = join(
         svg.line(across(hour), _TOP, across(hour), _TOP + _HEIGHT, "grid strong" if hour % 24 == 0 else "grid")
@@ -170,7 +170,7 @@ def _calibration(page: BacktestPage) -> Figure:
             [(across(p), up(share)) for p, share in zip(page.quantiles, model.observed, strict=True)],
             _line_of(page, model),
         )
-        for model in page.models
+        for model in _shown_last(page)
     ]
     ticks = join(
         svg.line(across(p), _TOP, across(p), _TOP + _HEIGHT, "grid")
@@ -226,6 +226,11 @@ def _example(page: BacktestPage, one: Example) -> Figure:
         keys=[Key("line-actual", "what came"), Key("line-expected", "forecast"), Key("band", "10-90 % band")],
         tables=[table("In g/kWh; times in UTC", ["from", "actual", "10 %", "50 %", "90 %"], rows)],
     )
+
+
+def _shown_last(page: BacktestPage) -> list[ScoredModel]:
+    """So that its line lies over the others."""
+    return sorted(page.models, key=lambda model: model.name == page.shown)
 
 
 def _line_of(page: BacktestPage, model: ScoredModel) -> str:
