@@ -62,6 +62,15 @@ def test_no_longer_a_forecast_is_asked_for_than_is_needed(
     assert server.requests[-1].params["horizonHours"] == horizon
 
 
+def test_a_plan_that_reaches_less_far_is_asked_for_no_more_than_that() -> None:
+    with ElectricityMapsServer(NOW, reach_h=24) as server:
+        maps = _source(server)
+        ends = {maps.forecast("DE", NOW, NOW + 4 * DAY).grid.end for _ in range(3)}
+        horizons = [request.params["horizonHours"] for request in server.requests[1:]]
+    assert ends == {ON_THE_HOUR + 25 * HOUR}
+    assert horizons == ["72", "48", "24", "24", "24"]
+
+
 def test_beyond_its_horizon_the_forecast_just_ends(maps: ElectricityMapsSource) -> None:
     assert maps.forecast("DE", NOW, NOW + 5 * DAY).grid.end == ON_THE_HOUR + 73 * HOUR
 
@@ -132,7 +141,7 @@ def test_where_the_api_does_not_list_what_a_key_may_it_is_tried() -> None:
         for _ in range(2):
             with pytest.raises(NotFound, match="no forecast for DE"):
                 maps.forecast("DE", NOW, NOW + DAY)
-        assert _asked(server).count("forecast") == 1
+        assert _asked(server).count("forecast") == 3  # for 48 hours, 24 and 6, and the second time not at all
 
 
 def test_what_a_key_may_is_asked_once_for_many_questions(
@@ -262,7 +271,7 @@ def test_a_key_without_forecasts_still_feeds_the_archive_and_its_model(
     assert series.source == "electricity-maps"
     assert series.readings[0].start == ON_THE_HOUR - DAY
     assert series.mean(ON_THE_HOUR - DAY, ON_THE_HOUR + 47 * HOUR) is not None
-    assert forecasts_asked <= (0 if lists else 1)
+    assert forecasts_asked <= (0 if lists else 8 * 4)  # anew every six hours, each horizon once
     assert caplog.text == ""
 
 

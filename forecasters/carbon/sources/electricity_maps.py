@@ -69,6 +69,7 @@ class ElectricityMapsSource:
         self._client, self._slot_s = client, slot_s
         self._known_access: tuple[float, Access] | None = None
         self._refused: set[tuple[Zone, str]] = set()
+        self._reach_h: dict[Zone, int] = {}
         self._earliest: dict[Zone, datetime] = {}
 
     def zones(self) -> Sequence[Zone]:
@@ -94,19 +95,26 @@ class ElectricityMapsSource:
         if not self._may(zone, "forecast"):
             raise NotFound(f"this key has no forecast for {zone}", hint=_PLAN)
         grid = SlotGrid.covering(now, end, self._slot_s)
-        hours_needed = -((now - grid.end) // HOUR)  # rounded up
-        horizon_h = next((hours for hours in HORIZONS_H if hours >= hours_needed), HORIZONS_H[-1])
-        try:
-            answer = self._ask(zone, "forecast", {"horizonHours": str(horizon_h)})
-        except SourceRefused as refused:
-            if refused.status not in _FORBIDDEN:
-                raise
-            self._refused.add((zone, "forecast"))
-            raise NotFound(f"this key has no forecast for {zone}: {refused.what}", hint=_PLAN) from None
+        answer = self._foretold(zone, -((now - grid.end) // HOUR))
         rows = self._tidy(self._values(answer, ("forecast", "data")))
         return forecast_from(
             rows, zone, grid, model="its forecast", info=self.info, now=now, where=self._client.base_url
         )
+
+    def _foretold(self, zone: Zone, hours: int) -> Mapping[str, object]:
+        """As far ahead as is wanted, or else as the key's plan reaches."""
+        wanted_h = next((horizon for horizon in HORIZONS_H if horizon >= hours), HORIZONS_H[-1])
+        reach_h, said = min(wanted_h, self._reach_h.get(zone, wanted_h)), ""
+        for horizon_h in reversed([horizon for horizon in HORIZONS_H if horizon <= reach_h]):
+            try:
+                return self._ask(zone, "forecast", {"horizonHours": str(horizon_h)})
+            except SourceRefused as refused:
+                if refused.status not in _FORBIDDEN:
+                    raise
+                self._reach_h[zone] = max((horizon for horizon in HORIZONS_H if horizon < horizon_h), default=0)
+                said = refused.what
+        self._refused.add((zone, "forecast"))
+        raise NotFound(f"this key has no forecast for {zone}: {said}", hint=_PLAN)
 
     def _past(self, zone: Zone, start: datetime, end: datetime) -> list[_Value]:
         if self._may(zone, "past-range"):
@@ -180,7 +188,7 @@ class ElectricityMapsSource:
             )
 
     def _may(self, zone: Zone, endpoint: str) -> bool:
-        allowed = self._access()[zone]
+        allowed = self._access().get(zone, frozenset())
         listed = allowed is None or f"carbon-intensity/{endpoint}" in allowed or "*" in allowed
         return listed and (zone, endpoint) not in self._refused
 
@@ -190,6 +198,7 @@ class ElectricityMapsSource:
         if self._known_access is None or now_s - self._known_access[0] > ACCESS_HOLDS_S:
             self._known_access = now_s, _access_in(self._client.get("/zones"), self._client.base_url)
             self._refused.clear()
+            self._reach_h.clear()
         return self._known_access[1]
 
 

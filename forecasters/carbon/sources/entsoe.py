@@ -3,7 +3,7 @@ A free security token, given on request by e-mail.
 
 Questions and area codes are those of entsoe-py (`pip install "carbonq[entsoe]"`, which brings pandas). The requests
 themselves go through carbonq's own client, which bounds time and size and keeps the token to itself: entsoe-py would log it,
-and quote it in errors. The documents are read here, seven times faster than there and refusing what is cut off.
+and quote it in errors. The documents are read here: strictly, so that what is cut off is refused, and some ten times as fast.
 
 Production-based: what plants in the zone generate, imports not counted. What plants consume, pumping included, is left out,
 and pumped storage counts on neither side, its natural inflow included. Types are published within an hour or so, some later:

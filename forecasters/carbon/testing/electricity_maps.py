@@ -29,7 +29,7 @@ def windy_grid(hour: datetime) -> float | None:
 class ElectricityMapsServer(ProviderServer):
     """Knows `zones`; `now` parts past from future; a key may ask for what is in `access`.
 
-    `lists` says whether the zones are listed with that access. Direct intensity is 50 g/kWh below lifecycle.
+    `lists` says whether the zones are listed with that access, `reach_h` how far ahead it forecasts for the key. Direct intensity is 50 g/kWh below lifecycle.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class ElectricityMapsServer(ProviderServer):
         lists: bool = True,
         intensity: Callable[[datetime], float | None] = windy_grid,
         is_estimated: Callable[[datetime], bool] = lambda _hour: False,
+        reach_h: int = 72,
         key: str = "a-good-key",
     ) -> None:
         super().__init__(self.answer)
         self.now, self.access = now, access
-        self._zones, self._lists, self._key = zones, lists, key
+        self._zones, self._lists, self._key, self._reach_h = zones, lists, key, reach_h
         self._intensity, self._is_estimated = intensity, is_estimated
 
     def answer(self, request: Request) -> Answer:
@@ -86,6 +87,8 @@ class ElectricityMapsServer(ProviderServer):
                 horizon_h = request.params.get("horizonHours", "24")
                 if horizon_h not in HORIZONS_H:
                     return error(400, '"horizonHours" must be one of [6, 24, 48, 72]')
+                if int(horizon_h) > self._reach_h:
+                    return error(403, f"your plan reaches {self._reach_h} hours")
                 hours = [newest + ahead * HOUR for ahead in range(int(horizon_h) + 1)]
                 return says({"zone": zone, "forecast": [self.point(hour, kind) for hour in hours]})
 
