@@ -19,8 +19,9 @@ from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.carbon_aware_sdk import CarbonAwareSdkSource
-from carbonq.forecasters.carbon.sources.csv_files import TIME_COLUMN, VALUE_COLUMN, CsvSource
+from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.energy_charts import EnergyChartsSource
+from carbonq.forecasters.carbon.sources.files import TIME_COLUMN, VALUE_COLUMN
 from carbonq.forecasters.carbon.sources.replay import ReplaySource
 from carbonq.forecasters.carbon.sources.rte import RteSource
 from carbonq.forecasters.carbon.sources.typical import TypicalSource, profile_zones
