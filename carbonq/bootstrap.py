@@ -7,19 +7,22 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import nullcontext
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carbonq.config import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-    from carbonq.client import Client
-    from carbonq.domain.carbon import Zone
+    from carbonq.client import Catalogue, Client
+    from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
     from carbonq.domain.job import Lease
-    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor
+    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.models.series import CarbonModel
     from carbonq.forecasters.carbon.outlook import Outlook
@@ -103,9 +106,63 @@ def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
     from carbonq.forecasters.carbon.outlook import Outlook
     from carbonq.forecasters.carbon.registry import make_sources
 
-    sources = make_sources(settings)
+    sources, unusable = make_sources(settings)
+    for word, error in unusable:
+        logging.getLogger("carbonq").warning("the source %s is left out: %s (%s)", word, error.what, error.hint)
     last_good = board.forecast if board is not None else lambda _zone: None
     return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60, signal=settings.signal)
+
+
+class OnDemand:
+    """A client's outlook. Most commands find what they need on the board: the sources are set up when one is asked."""
+
+    def __init__(self, make: Callable[[], Outlook]) -> None:
+        self._make = make
+
+    @cached_property
+    def _outlook(self) -> Outlook:
+        return self._make()
+
+    def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
+        self._outlook.refresh(zone, now, end)
+
+    def refit(self, now: datetime, *, limit: int) -> int:
+        return self._outlook.refit(now, limit=limit)
+
+    def keep_up(self, now: datetime) -> None:
+        self._outlook.keep_up(now)
+
+    def history(self, zone: Zone, start: datetime, end: datetime) -> IntensitySeries:
+        return self._outlook.history(zone, start, end)
+
+    def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
+        return self._outlook.forecast(zone, now, end)
+
+    def revised(self, since: datetime) -> Sequence[Revised]:
+        return self._outlook.revised(since)
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """The configured sources and the zones they list; asks those whose list is the provider's."""
+    from carbonq.client import Catalogue, SourceUse
+    from carbonq.forecasters.carbon.outlook import Outlook
+    from carbonq.forecasters.carbon.registry import make_sources
+
+    sources, unusable = make_sources(settings)
+    asked = Outlook(sources, signal=settings.signal)
+    found = asked.catalogue()
+    problems = {problem.source: str(problem) for problem in found.problems}
+    counts = Counter(name for names in found.sources.values() for name in names)
+    uses = [
+        SourceUse(source.name, source.info, counts[source.name], problems.get(source.name, _why_skipped(source, asked)))
+        for source in sources
+    ]
+    left_out = (SourceUse(word, None, 0, f"{error.what}; {error.hint}") for word, error in unusable)
+    return Catalogue(found.sources, (*uses, *left_out))
+
+
+def _why_skipped(source: IntensitySource, asked: Outlook) -> str:
+    return f"a {source.info.signal} signal, and the setting `signal` wants another" if source in asked.skipped else ""
 
 
 FORECAST_NEEDS = ("numpy", "pyarrow")
@@ -158,11 +215,7 @@ def client(settings: Settings) -> Client:
     from carbonq.scheduler.planner.first_come import FirstComePlanner
 
     on = adapters(settings)
-    foresight = outlook(settings, on.board)
-
-    def catalogue() -> dict[Zone, tuple[str, ...]]:
-        return foresight.catalogue().sources
-
+    on_demand = OnDemand(lambda: outlook(settings, on.board))
     return QueueClient(
         ClientSettings(
             zone=settings.zone,
@@ -177,8 +230,8 @@ def client(settings: Settings) -> Client:
         log_tail=on.log_tail,
         clock=on.clock,
         planner=FirstComePlanner(),
-        outlook=foresight,
-        catalogue=catalogue,
+        outlook=on_demand,
+        catalogue=cache(lambda: catalogue(settings)),
         predictor=predictor(settings, on.speed),
     )
 

@@ -1,10 +1,10 @@
 """The one client under the CLI and the Python API alike: the port. `queue_client` goes straight to Redis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, SourceInfo, Zone
 from carbonq.domain.job import Event, Job, JobState, Measurement, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import JobQuery, JobRow
@@ -34,6 +34,22 @@ class ZoneInfo(NamedTuple):
     zone: Zone
     sources: tuple[str, ...]  # in the order they are asked
     note: str
+
+
+class SourceUse(NamedTuple):
+    """A configured source: what it says of itself, how many zones it lists, and why it is not asked, where it is not."""
+
+    name: str
+    info: SourceInfo | None  # None where it could not even be set up
+    zones: int = 0
+    problem: str = ""
+
+
+class Catalogue(NamedTuple):
+    """Which sources list a zone, in the order they are asked, and the sources themselves."""
+
+    zones: Mapping[Zone, tuple[str, ...]]
+    sources: tuple[SourceUse, ...]
 
 
 class Client(Protocol):
@@ -79,6 +95,10 @@ class Client(Protocol):
     def forecast(self, zone: Zone | None, hours: float) -> Forecast: ...
     def actual(self, zone: Zone | None, start: datetime, end: datetime) -> IntensitySeries: ...
     def zones(self) -> list[ZoneInfo]: ...
+    def sources(self) -> list[SourceUse]:
+        """The configured ones, in the order they are asked, and those that are left out."""
+        ...
+
     def plan(self) -> tuple[PlanSnapshot, Plan] | None: ...
     def workers(self) -> list[WorkerInfo]: ...
     def receipts(self, *, since: datetime | None = None, until: datetime | None = None) -> list[Receipt]: ...

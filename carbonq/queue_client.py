@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
-from carbonq.client import Explanation, Submitted, ZoneInfo
+from carbonq.client import Catalogue, Explanation, SourceUse, Submitted, ZoneInfo
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.energy import PowerProfile
 from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound, QueueUnreachable
@@ -66,7 +66,7 @@ class ClientSettings:
 
 
 class QueueClient:
-    """See `carbonq.client.Client`. `catalogue` gives the sources that list each zone."""
+    """See `carbonq.client.Client`. `catalogue` asks the sources which zones they list."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class QueueClient:
         clock: Clock,
         planner: Planner,
         outlook: CarbonOutlook,
-        catalogue: Callable[[], Mapping[Zone, tuple[str, ...]]],
+        catalogue: Callable[[], Catalogue],
         predictor: EnergyPredictor,
     ) -> None:
         self._settings = settings
@@ -323,12 +323,19 @@ class QueueClient:
             return kept.model_copy(update={"readings": tuple(kept.within(start, end))})
         return self._outlook.history(zone, start, end)
 
+    def sources(self) -> list[SourceUse]:
+        return list(self._catalogue().sources)
+
     def zones(self) -> list[ZoneInfo]:
-        known = self._catalogue()
+        known = self._catalogue().zones
         return [
-            ZoneInfo(zone, sources, "this machine's zone" if zone == self._settings.zone else "")
-            for zone, sources in known.items()
+            ZoneInfo(zone, sources, _zone_note(zone == self._settings.zone, sources)) for zone, sources in known.items()
         ]
+
+
+def _zone_note(is_ours: bool, sources: Sequence[str]) -> str:
+    notes = ("this machine's zone" if is_ours else "", "a typical profile only" if sources == ("typical",) else "")
+    return ", ".join(filter(None, notes))
 
 
 def _patiently(ask: Callable[[], Answer], until_s: float = inf) -> Answer:

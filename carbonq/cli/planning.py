@@ -132,18 +132,26 @@ def zones(
         str | None, typer.Argument(metavar="[TEXT]", help="Only zones with this in code or note.")
     ] = None,
 ) -> None:
-    """List the grid zones and the sources that know them.
+    """List the sources of carbon intensity and the zones they know.
 
     Example: carbonq zones US
     """
     here = session.of(ctx)
     sought = (search or "").lower()
     found = [info for info in here.client.zones() if sought in f"{info.zone} {info.note}".lower()]
+    sources = here.client.sources()
     if here.json:
-        write_json(found)
-    elif found:
-        columns = [Column("ZONE"), Column("SOURCES, IN THE ORDER THEY ARE ASKED"), Column("NOTE", least=10)]
+        write_json({"sources": sources, "zones": found})
+        return
+    from carbonq.cli import zonelist
+
+    if not search:
+        say(zonelist.sources(sources))
+        say()
+    if found:
+        columns = [Column("ZONE"), Column("SOURCES, IN THE ORDER THEY ARE ASKED", least=12), Column("NOTE", least=10)]
         say(table(columns, [(info.zone, ", ".join(info.sources), info.note) for info in found]))
+        zonelist.hint(found)
     else:
         note(f"no zone matches {search!r}; `carbonq zones` lists every one" if search else "no source knows any zone")
 

@@ -5,18 +5,33 @@ A new source is a line in `make_source`, a kind in `settings.SOURCE_KINDS` and a
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from carbonq.domain.carbon import Scope, SignalKind
-from carbonq.domain.errors import InvalidInput
+from carbonq.domain.errors import CarbonqError, InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.problems import did_you_mean
 from carbonq.settings import SOURCE_KINDS, Settings
 
 
-def make_sources(settings: Settings) -> tuple[IntensitySource, ...]:
-    """The configured sources in their order. Raises InvalidInput."""
-    return tuple(make_source(word, settings) for word in settings.sources)
+class Unusable(NamedTuple):
+    """A configured source that cannot be asked, such as one whose key is not set."""
+
+    word: str
+    error: CarbonqError
+
+
+def make_sources(settings: Settings) -> tuple[list[IntensitySource], list[Unusable]]:
+    """The configured sources in their order, and those that are left out: one of them must not cost the others."""
+    made: list[IntensitySource] = []
+    unusable: list[Unusable] = []
+    for word in settings.sources:
+        try:
+            made.append(make_source(word, settings))
+        except CarbonqError as error:
+            unusable.append(Unusable(word, error))
+    return made, unusable
 
 
 def make_source(word: str, settings: Settings | None = None) -> IntensitySource:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from carbonq import jobfile, queue_client
+from carbonq.client import Catalogue
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound, QueueUnreachable
 from carbonq.domain.job import JobState, Measurement, Outcome, WaitReason
@@ -79,7 +80,7 @@ class Desk:
             clock=self.clock,
             planner=FirstComePlanner(),
             outlook=self.source,
-            catalogue=lambda: {ZONE: ("noon",)},
+            catalogue=lambda: Catalogue({ZONE: ("noon",)}, ()),
             predictor=RunHistoryPredictor(),
         )
 

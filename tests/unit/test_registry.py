@@ -13,7 +13,8 @@ from carbonq.settings import SECRETS, SOURCE_KINDS, Settings
 
 def test_sources_are_made_in_the_users_order(tmp_path: Path) -> None:
     names = [f"csv:{tmp_path}/a:b.csv", "uk", "typical", "replay:typical"]
-    made = make_sources(Settings(sources=tuple(names), uk_url="http://127.0.0.1:1"))
+    made, unusable = make_sources(Settings(sources=tuple(names), uk_url="http://127.0.0.1:1"))
+    assert unusable == []
     assert [source.name for source in made] == names
 
 
@@ -22,7 +23,7 @@ def test_all_sources_answer_in_the_slots_asked_for(tmp_path: Path) -> None:
     rows = (f"{now + timedelta(minutes=5 * step)},{100 + step}" for step in range(-12, 24))
     (tmp_path / "FR.csv").write_text("\n".join(["timestamp,carbon_intensity_gco2_per_kwh", *rows]))
     settings = Settings(sources=(f"csv:{tmp_path}/FR.csv", "typical", "replay:typical"), slot_minutes=5)
-    for source in make_sources(settings):
+    for source in make_sources(settings)[0]:
         forecast = Outlook([source], slot_s=300).forecast("FR", now, now + timedelta(hours=1))
         assert (forecast.source, forecast.grid.slot_s, forecast.grid.slots) == (source.name, 300, 12)
 
@@ -41,6 +42,12 @@ KEYS = dict.fromkeys(SECRETS, "a-key")
 def test_every_kind_that_a_setting_may_name_is_made(kind: str, tmp_path: Path) -> None:
     made = make_source(PLACES.get(kind, kind).format(tmp_path), Settings.model_validate(KEYS))
     assert made.name.startswith(kind)
+
+
+def test_a_source_without_its_key_costs_the_others_nothing() -> None:
+    made, unusable = make_sources(Settings(sources=("eia", "typical")))
+    assert [source.name for source in made] == ["typical"]
+    assert [(one.word, one.error.what) for one in unusable] == [("eia", "eia_key is not set")]
 
 
 @pytest.mark.parametrize("kind", ["electricity-maps", "watttime", "entsoe", "eia"])

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from carbonq.cli.main import app
-from carbonq.client import Explanation, Submitted, ZoneInfo
+from carbonq.client import Explanation, SourceUse, Submitted, ZoneInfo
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin
 from carbonq.domain.errors import JobNotFound
 from carbonq.domain.job import TERMINAL, Event, Job, JobState, Measurement, WaitReason, WorkerInfo
@@ -108,6 +108,7 @@ class ScriptedClient:
         self.found_forecast = make_forecast()
         self.current_plan: tuple[PlanSnapshot, Plan] | None = None
         self.known_workers: list[WorkerInfo] = []
+        self.known_sources: list[SourceUse] = []
         self.submitted: list[tuple[JobFile, str | None, str]] = []
         self.cancelled: list[str] = []
         self.hurried: list[str] = []
@@ -215,6 +216,9 @@ class ScriptedClient:
 
     def zones(self) -> list[ZoneInfo]:
         return [ZoneInfo("GB", ("uk", "typical"), "Great Britain"), ZoneInfo("FR", ("typical",), "France")]
+
+    def sources(self) -> list[SourceUse]:
+        return self.known_sources
 
     def plan(self) -> tuple[PlanSnapshot, Plan] | None:
         return self.current_plan

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from carbonq.cli import chart
-from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin
+from carbonq.client import SourceUse
+from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin, Scope, SourceInfo
 from carbonq.domain.errors import SourceUnreachable
 from carbonq.domain.time import SlotGrid
 from carbonq.testing import MIDNIGHT
@@ -179,7 +180,43 @@ def test_the_cleanest_window_may_begin_within_a_slot() -> None:
     assert best.intensity_g_per_kwh == pytest.approx(400 / 3)
 
 
+UK = SourceInfo(
+    name="uk",
+    title="t",
+    scope=Scope.DIRECT,
+    resolution_s=1800,
+    horizon_s=172_800,
+    licence="l",
+    attribution="a",
+)
+
+
+def test_zones_lists_the_sources_with_what_they_give_and_why_one_is_left_out(cli: Cli) -> None:
+    key = UK.model_copy(update={"name": "eia", "horizon_s": 0, "key_setting": "eia_key", "scope": Scope.LIFECYCLE})
+    cli.client.known_sources = [
+        SourceUse("uk", UK, 18),
+        SourceUse("eia", key, 60),
+        SourceUse("entsoe", None, 0, "entsoe_key is not set"),
+    ]
+    assert cli("zones").out.splitlines()[:5] == [
+        "SOURCE  SIGNAL   COUNTS     STEP  OWN FORECAST  KEY          ZONES",
+        "uk      average  direct      30m            2d  none needed     18",
+        "eia     average  lifecycle   30m          none  eia_key         60",
+        "entsoe  -        -             -             -  -",
+        "  left out: entsoe_key is not set",
+    ]
+
+
+def test_where_only_a_typical_profile_is_known_it_is_said_what_is_lost_and_how_to_mend_it(cli: Cli) -> None:
+    said = cli("zones").err
+    assert "about 70 % of the saving" in said
+    assert "entsoe_key" in said
+    assert cli("zones", "brit").err == ""
+
+
 def test_zones_can_be_searched(cli: Cli) -> None:
     assert cli("zones", "brit").out.splitlines()[1:] == ["GB    uk, typical                           Great Britain"]
-    assert cli("zones", "--json").json[0] == {"zone": "GB", "sources": ["uk", "typical"], "note": "Great Britain"}
+    answer = cli("zones", "--json").json
+    assert answer["zones"][0] == {"zone": "GB", "sources": ["uk", "typical"], "note": "Great Britain"}
+    assert answer["sources"] == []
     assert "no zone matches 'mars'" in cli("zones", "mars").err
