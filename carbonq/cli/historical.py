@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from carbonq.cli.output import note, say, write_json
+from carbonq.cli.output import say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,8 +106,6 @@ def forecast(here: Session, past: Past, model: str, hours: float, window_s: floa
         write_json(found)
         return
     say(chart.forecast(found, at, hours, window_s))
-    for words in given.notes:
-        note(f"note: {words}", "dim")
 
 
 def forecast_at(given: Given, model: str, at: datetime, hours: float, source: str) -> Forecast:
