@@ -2,20 +2,22 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from carbonq import bootstrap, config
 from carbonq.clock import real_now
 from carbonq.domain.carbon import Origin, Zone
-from carbonq.domain.errors import CarbonqError, QueueUnreachable
+from carbonq.domain.errors import CarbonqError, NotFound, QueueUnreachable
 from carbonq.domain.ports import IntensitySource
 from carbonq.domain.time import from_ms
 from carbonq.domain.units import format_duration, format_size
-from carbonq.settings import Settings, redact_url
+from carbonq.settings import SECRETS, Settings, redact_url
 from carbonq.workers import inventory
 from carbonq.workers.meters import nvml
 from carbonq.workers.meters.rapl import RaplMeter
@@ -42,6 +44,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield _zone(settings)
     yield _data_folder(settings.data_dir)
     yield from _queue(settings)
+    yield _forecasts()
+    yield from _open_keys(settings)
     yield from _sources(settings)
     yield _gpus()
     yield _cpu_meter(POWERCAP)
@@ -123,26 +127,76 @@ def _skew(reply: list[bytes]) -> Check:
     )
 
 
+def _forecasts() -> Check:
+    lacking = bootstrap.lacks_for_forecasts()
+    if not lacking:
+        return Check("forecasts", True, "readings are kept and a model learns from them")
+    return Check(
+        "forecasts",
+        None,
+        f"{' and '.join(lacking)} not installed: no readings are kept and no model learns",
+        "pip install 'carbonq[forecast]'; until then forecasts are the source's own, or typical",
+    )
+
+
+def _open_keys(settings: Settings) -> Iterator[Check]:
+    """Keys in files that others on this machine can read."""
+    for name in SECRETS:
+        file = Path(settings.origins.get(name, "").partition(":")[0])
+        if getattr(settings, name) and file.is_file() and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield Check("keys", None, f"others can read {name} in {file}", f"chmod 600 {file}")
+
+
 def _sources(settings: Settings) -> Iterator[Check]:
     from carbonq.forecasters.carbon.registry import make_source
 
-    for name in settings.sources:
-        label = f"source {name.partition(':')[0]}"
+    for word in settings.sources:
+        label = f"source {word.partition(':')[0]}"
         try:
-            source = make_source(name, settings)
-            yield Check(label, True, _answer_of(source, settings.zone))
+            source = make_source(word, settings)
+            yield _tried(label, source, settings)
         except CarbonqError as error:
             yield Check(label, None, error.what, error.hint or "the next source in the list is used instead")
 
 
-def _answer_of(source: IntensitySource, zone: Zone) -> str:
+def _tried(label: str, source: IntensitySource, settings: Settings) -> Check:
+    """What a source answers now: its newest reading and its own forecast, where it has them."""
+    zone, info = settings.zone, source.info
+    if info.signal is not settings.signal and source.name != "typical":
+        return Check(label, None, f"left out: its signal is {info.signal}", f"`signal: {info.signal}` would use it")
+    began_s = monotonic()
+    if zone not in source.zones():
+        return Check(label, True, f"does not know {zone} and is not asked for it")
+    said = [text for text in (_newest(source, zone), _foreseen(source, zone)) if text]
+    took = f"answered in {monotonic() - began_s:.1f} s" if source.name != "typical" else ""
+    return Check(
+        label, bool(said) or None, ", ".join([f"{zone}: {'; '.join(said) or 'nothing yet'}", *filter(None, [took])])
+    )
+
+
+def _newest(source: IntensitySource, zone: Zone) -> str:
     now = real_now()
-    forecast = source.forecast(zone, now, now + timedelta(hours=24))
+    back = timedelta(seconds=source.info.lag_s) + timedelta(days=1)
+    known = [one for one in source.history(zone, now - back, now).readings if one.origin is not Origin.MODELLED]
+    if not known:
+        return ""
+    behind = format_duration(max(0.0, (now - known[-1].end).total_seconds()))
+    return f"{known[-1].intensity_g_per_kwh:.0f} g/kWh ({source.info.signal}, {source.info.scope}), {behind} old"
+
+
+def _foreseen(source: IntensitySource, zone: Zone) -> str:
+    if not source.info.forecasts:
+        return ""
+    now = real_now()
+    try:
+        forecast = source.forecast(zone, now, now + timedelta(hours=24))
+    except NotFound:
+        return ""
     reach = format_duration((forecast.grid.end - now).total_seconds())
     label = (
-        "a typical profile, not a forecast of this day" if forecast.origin is Origin.MODELLED else forecast.origin.value
+        "a typical profile, not a forecast of this day" if forecast.origin is Origin.MODELLED else "its own forecast"
     )
-    return f"{zone} for the next {reach} ({label}), {forecast.signal} intensity"
+    return f"{label} for the next {reach}"
 
 
 def _gpus() -> Check:

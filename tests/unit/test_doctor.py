@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from carbonq import doctor
+from carbonq import bootstrap, doctor
+from carbonq.clock import real_now
 from carbonq.config import load_settings
+from carbonq.forecasters.carbon.testing.uk import UkServer, error
 
 
 def checks(tmp_path: Path, **env: str) -> dict[str, doctor.Check]:
@@ -39,3 +41,49 @@ def test_a_misspelt_variable_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
     assert checks(tmp_path)["settings"] == doctor.Check(
         "settings", None, "CARBONQ_REDISURL is no setting", "did you mean `CARBONQ_REDIS_URL`?"
     )
+
+
+def test_a_source_is_tried_and_its_newest_reading_and_forecast_are_told(tmp_path: Path) -> None:
+    with UkServer(real_now()) as server:
+        found = checks(tmp_path, CARBONQ_ZONE="GB", CARBONQ_SOURCES="uk,rte", CARBONQ_UK_URL=server.url)
+    assert found["source uk"].ok is True
+    assert "g/kWh (average, direct)" in found["source uk"].what
+    assert "its own forecast for the next 1d" in found["source uk"].what
+    assert found["source rte"].what == "does not know GB and is not asked for it"
+
+
+def test_a_source_that_refuses_is_told_with_its_reason_and_the_others_are_tried(tmp_path: Path) -> None:
+    with UkServer(real_now()) as server:
+        server.faults.extend([error(403, "blocked")] * 2)
+        found = checks(tmp_path, CARBONQ_ZONE="GB", CARBONQ_SOURCES="uk,eia,typical", CARBONQ_UK_URL=server.url)
+    assert found["source uk"].ok is None
+    assert "403: blocked" in found["source uk"].what
+    assert found["source eia"].what == "eia_key is not set"
+    assert "CARBONQ_EIA_KEY" in found["source eia"].hint
+
+
+def test_a_source_of_the_other_signal_is_left_out(tmp_path: Path) -> None:
+    found = checks(tmp_path, CARBONQ_SIGNAL="marginal", CARBONQ_SOURCES="uk,typical", CARBONQ_ZONE="FR")
+    assert found["source uk"].what == "left out: its signal is average"
+    assert found["source typical"].ok is True
+
+
+def test_a_key_that_others_can_read_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "carbonq.yaml"
+    file.write_text("eia_key: hunter2\n")
+    file.chmod(0o644)
+    found = checks(tmp_path)
+    assert found["keys"] == doctor.Check("keys", None, f"others can read eia_key in {file}", f"chmod 600 {file}")
+    assert "hunter2" not in str(found)
+    file.chmod(0o600)
+    assert "keys" not in checks(tmp_path)
+
+
+def test_what_the_forecast_lacks_is_told_with_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks(tmp_path)["forecasts"].ok is True
+    monkeypatch.setattr(bootstrap, "FORECAST_NEEDS", ("numpy", "a_package_of_nobody"))
+    lacking = checks(tmp_path)["forecasts"]
+    assert lacking.what.startswith("a_package_of_nobody not installed")
+    assert "carbonq[forecast]" in lacking.hint
