@@ -67,11 +67,15 @@ class Record:
         window = to_us(forecast.issued_at) // _EVERY_US
         if self._kept.get(shelf.folder) == window or not forecast.grid.slots:
             return False
-        with self._writing():
-            there = shelf.read(window * _EVERY_US, (window + 1) * _EVERY_US)
+        is_new = False
+
+        def fresh(there: Columns) -> Columns:
+            nonlocal is_new
             is_new = not len(there["start"])
-            if is_new:
-                shelf.put(_columns(forecast))
+            return _columns(forecast) if is_new else {name: values[:0] for name, values in there.items()}
+
+        with self._writing():
+            shelf.add(window * _EVERY_US, (window + 1) * _EVERY_US, fresh)
         self._kept[shelf.folder] = window
         return is_new
 

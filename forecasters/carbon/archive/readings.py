@@ -21,7 +21,7 @@ from carbonq.forecasters.carbon.archive import names
 from carbonq.forecasters.carbon.archive.files import locked
 from carbonq.forecasters.carbon.archive.moments import from_us, to_us
 from carbonq.forecasters.carbon.archive.rows import ORIGINS, Rows, newest, on_steps, spans
-from carbonq.forecasters.carbon.archive.shelf import FOREVER, Column, Layout, Shelf
+from carbonq.forecasters.carbon.archive.shelf import FOREVER, Column, Columns, Layout, Shelf
 from carbonq.forecasters.carbon.archive.spans import Span
 from carbonq.forecasters.carbon.models.series import Readings
 
@@ -87,23 +87,16 @@ class Archive:
         refused = len(series.readings) - offered.size
         if not offered.size:
             return Added(refused=refused)
-        shelf = self._shelf(SeriesKey.of(series))
+        added = Added()
+
+        def fresh(there: Columns) -> Columns:
+            nonlocal added
+            rows, added = _changed(offered, _latest(Rows(**there)))
+            return rows._asdict()
+
         with self._writing():
-            known = _latest(_rows(shelf, int(offered.start[0]), int(offered.start[-1]) + 1))
-            at = np.minimum(np.searchsorted(known.start, offered.start), max(known.size - 1, 0))
-            if known.size:
-                former = known.where(at)
-                seen_before = former.start == offered.start
-                same = seen_before & _equal(former, offered)
-                late = np.where(seen_before, np.maximum(offered.seen_at, former.seen_at + 1), offered.seen_at)
-            else:
-                seen_before = same = np.zeros(offered.size, bool)
-                late = offered.seen_at
-            fresh = offered._replace(seen_at=late).where(~same)
-            if fresh.size:
-                shelf.put(fresh._asdict())
-        revised = int(np.count_nonzero(seen_before & ~same))
-        return Added(fresh.size - revised, revised, refused)
+            self._shelf(SeriesKey.of(series)).add(int(offered.start[0]), int(offered.start[-1]) + 1, fresh)
+        return added._replace(refused=refused)
 
     def series(self, key: SeriesKey, start: datetime, end: datetime, *, attribution: str = "") -> IntensitySeries:
         """The newest value of each reading that overlaps `[start, end)`, uncut."""
@@ -189,6 +182,19 @@ def _rows(shelf: Shelf, first_us: int = FOREVER[0], last_us: int = FOREVER[1]) -
 def _latest(rows: Rows) -> Rows:
     """Of each start the row seen last, as it came."""
     return rows.where(np.append(rows.start[1:] != rows.start[:-1], True)[: rows.size])
+
+
+def _changed(offered: Rows, known: Rows) -> tuple[Rows, Added]:
+    """What of the offered is new or differs from what is known, and how much of it is which."""
+    if not known.size:
+        return offered, Added(new=offered.size)
+    former = known.where(np.minimum(np.searchsorted(known.start, offered.start), known.size - 1))
+    seen_before = former.start == offered.start
+    same = seen_before & _equal(former, offered)
+    seen_at = np.where(seen_before, np.maximum(offered.seen_at, former.seen_at + 1), offered.seen_at)
+    revised = int(np.count_nonzero(seen_before & ~same))
+    rows = offered._replace(seen_at=seen_at).where(~same)
+    return rows, Added(rows.size - revised, revised)
 
 
 def _equal(one: Rows, other: Rows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

@@ -10,7 +10,7 @@ be met twice, which is mended on reading, but never missed. Writers hold the loc
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -61,15 +61,18 @@ class Shelf:
     def read(self, first_us: int = FOREVER[0], last_us: int = FOREVER[1]) -> Columns:
         """The rows whose first moment lies in `[first_us, last_us)`, sorted, each once."""
         span = (first_us, last_us)
-        found = [self._load(self._tail, span)]  # first: see above
-        found += [self._load(part, span) for part in self._parts() if self._may_hold(part, span)]
-        rows = self._tidy(found)
-        first, last = np.searchsorted(rows[self._layout.identity[0]], span)
-        return {name: values[first:last] for name, values in rows.items()}
+        return self._within(span, self._load(self._tail, span), mend=False)  # the tail first: see above
 
-    def put(self, rows: Columns) -> None:
-        """Keep more rows. Raises StorageFailed; then nothing kept before is lost."""
-        tail = self._tidy([self._load(self._tail, mend=True), rows])
+    def add(self, first_us: int, last_us: int, fresh: Callable[[Columns], Columns]) -> None:
+        """Keep what `fresh` makes of the rows that are there in `[first_us, last_us)`.
+
+        Raises StorageFailed; then nothing kept before is lost.
+        """
+        tail = self._load(self._tail, mend=True)
+        new = fresh(self._within((first_us, last_us), tail, mend=True))
+        if not _length(new):
+            return
+        tail = self._tidy([tail, new])
         if _length(tail) > TAIL_ROWS:
             self._spread(tail)
         else:
@@ -103,6 +106,12 @@ class Shelf:
                 yield _about(pa.parquet.read_schema(path))
 
     # --- files
+
+    def _within(self, span: tuple[int, int], tail: Columns, *, mend: bool) -> Columns:
+        parts = [self._load(part, span, mend=mend) for part in self._parts() if self._may_hold(part, span)]
+        rows = self._tidy([tail, *parts])
+        first, last = np.searchsorted(rows[self._layout.identity[0]], span)
+        return {name: values[first:last] for name, values in rows.items()}
 
     def _spread(self, rows: Columns) -> None:
         labels = self._labels(rows[self._layout.identity[0]])
@@ -189,7 +198,10 @@ class Shelf:
             for key, value in self._about.items():
                 if about.get(key) != value:
                     raise ValueError(f"it is of {key} {about.get(key)!r:.80}, not {value!r:.80}")
-            table = file.read_row_groups(_groups_within(file.metadata, span), use_threads=False)
+            groups = _groups_within(file.metadata, span)
+            if not groups:
+                return self._none()
+            table = file.read_row_groups(groups, use_threads=False)
             return {column.name: _from_arrow(column, table.column(column.name)) for column in self._layout.columns}
         except (pa.ArrowException, OSError, KeyError) as error:  # OSError: Arrow's word for a page that it can't unpack
             raise ValueError(f"not a Parquet file of this table: {str(error)[:200]}") from error
