@@ -6,7 +6,7 @@ point that repeats the one before it is left out; in one of type A01 a missing p
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -48,7 +48,7 @@ def curves_in(document: bytes, where: str) -> list[Curve]:
     return [curve for series in root if _local(series) == "TimeSeries" for curve in _curves(series, where)]
 
 
-def on_one_grid(curves: Sequence[Curve]) -> tuple[timedelta, dict[datetime, dict[str, float]]]:
+def on_one_grid(curves: Sequence[Curve]) -> tuple[timedelta, Mapping[datetime, Mapping[str, float]]]:
     """The finest step, and at each of its moments MW by kind of plant: coarser curves are held, the last of two counts."""
     step = min((curve.step for curve in curves), default=timedelta(hours=1))
     by_moment: dict[datetime, dict[str, float]] = {}

@@ -13,16 +13,18 @@ Lifecycle and direct factors are two tables. They are never mixed: every functio
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from carbonq.domain.carbon import Scope
 from carbonq.forecasters.carbon.readings import Row
 
 log = logging.getLogger("carbonq.carbon")
+
+Name = TypeVar("Name", bound=str)
 
 
 class Fuel(StrEnum):
@@ -104,16 +106,6 @@ class Mix(NamedTuple):
     unknown: frozenset[str]
 
 
-def mixes_of(
-    by_moment: Mapping[datetime, Mapping[str, float | None]], names: Mapping[str, Fuel], whose: str
-) -> dict[datetime, Generation]:
-    """`mix_of` at every moment. Names that are not known are told to the log, once each time the program runs."""
-    mixes = {moment: mix_of(by_name, names) for moment, by_name in by_moment.items()}
-    for name in sorted(frozenset[str]().union(*(mix.unknown for mix in mixes.values()))):
-        _tell_unknown(name, whose)
-    return {moment: mix.generation for moment, mix in mixes.items()}
-
-
 @cache
 def _tell_unknown(name: str, whose: str) -> None:
     log.warning("%s names a fuel %r that is not known here: counted as other", whose, name)
@@ -126,11 +118,19 @@ def factors(scope: Scope) -> Mapping[Fuel, Factor]:
 def mix_of(by_name: Mapping[str, float | None], names: Mapping[str, Fuel]) -> Mix:
     """Generation by a provider's own names (`B04`, `NG`), summed by fuel. None, and what no grid can have, is left out."""
     generation: dict[Fuel, float] = {}
-    for name, value in by_name.items():
-        if value is not None and math.isfinite(value) and abs(value) <= HIGHEST_MW:
-            fuel = names.get(name, Fuel.OTHER)
-            generation[fuel] = generation.get(fuel, 0.0) + value
+    for name, value in credible(by_name).items():
+        fuel = names.get(name, Fuel.OTHER)
+        generation[fuel] = generation.get(fuel, 0.0) + value
     return Mix(generation, frozenset(name for name in by_name if name not in names))
+
+
+def credible(by_name: Mapping[str, float | None]) -> dict[str, float]:
+    """What was reported, and can be."""
+    return {
+        name: value
+        for name, value in by_name.items()
+        if value is not None and math.isfinite(value) and abs(value) <= HIGHEST_MW
+    }
 
 
 def intensity_g_per_kwh(generation: Generation, scope: Scope) -> float | None:
@@ -141,20 +141,26 @@ def intensity_g_per_kwh(generation: Generation, scope: Scope) -> float | None:
     return math.fsum(value * table[fuel].g_per_kwh for fuel, value in produced.items()) / total if total else None
 
 
-def reported(by_moment: Mapping[datetime, Generation]) -> Iterator[tuple[datetime, Generation]]:
+def reported(
+    by_moment: Mapping[datetime, Mapping[Name, float]], storage: Collection[Name] = ()
+) -> Iterator[tuple[datetime, Mapping[Name, float]]]:
     """The moments at which every fuel has reported, in order: providers publish some fuels hours before the others.
 
     A fuel that is missing counts as zero if it hardly ran when last heard (or, never heard yet, when next heard) and did
     not run at this hour of the day before, as solar at night. One that fell silent while it ran makes the moment unknown,
     until it has been silent for so long that it must have been closed or renamed; so do the days before it is first heard.
+    Nobody waits for `storage`.
     """
-    totals = {moment: _total(by_moment[moment]) for moment in sorted(by_moment)}
+    totals = {
+        moment: math.fsum(value for name, value in by_moment[moment].items() if name not in storage and value > 0)
+        for moment in sorted(by_moment)
+    }
     unknown: set[datetime] = set()
-    for fuel in {fuel for generation in by_moment.values() for fuel in generation} - {Fuel.STORAGE}:
+    for name in {name for by_name in by_moment.values() for name in by_name}.difference(storage):
         runs = {
-            moment: by_moment[moment][fuel] > SILENT_REL * total
+            moment: by_moment[moment][name] > SILENT_REL * total
             for moment, total in totals.items()
-            if fuel in by_moment[moment]
+            if name in by_moment[moment]
         }
         heard, running = next(iter(runs.items()))
         for moment in totals:
@@ -165,13 +171,25 @@ def reported(by_moment: Mapping[datetime, Generation]) -> Iterator[tuple[datetim
     return ((moment, by_moment[moment]) for moment in totals if moment not in unknown)
 
 
-def intensity_rows(by_moment: Mapping[datetime, Generation], step: timedelta, scope: Scope) -> Iterator[Row]:
-    """One row for each moment, the start of an interval of `step`, that is wholly reported and generated anything."""
-    for moment, generation in reported(by_moment):
-        value = intensity_g_per_kwh(generation, scope)
+def intensity_rows(
+    by_moment: Mapping[datetime, Mapping[str, float | None]],
+    names: Mapping[str, Fuel],
+    step: timedelta,
+    scope: Scope,
+    *,
+    whose: str,
+) -> Iterator[Row]:
+    """One row for each moment, the start of an interval of `step`, that is wholly reported and generated anything.
+
+    Generation comes by a provider's own names, and is waited for by them: lignite does not stand for all coal. Names that
+    `names` does not know are told to the log, once each time the program runs, as those of `whose`.
+    """
+    known = {moment: credible(by_name) for moment, by_name in by_moment.items()}
+    storage = {name for name, fuel in names.items() if fuel is Fuel.STORAGE}
+    for moment, by_name in reported(known, storage):
+        mix = mix_of(by_name, names)
+        for name in mix.unknown:
+            _tell_unknown(name, whose)
+        value = intensity_g_per_kwh(mix.generation, scope)
         if value is not None:
             yield Row(moment, moment + step, value)
-
-
-def _total(generation: Generation) -> float:
-    return math.fsum(value for fuel, value in generation.items() if fuel is not Fuel.STORAGE and value > 0)

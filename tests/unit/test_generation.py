@@ -14,6 +14,7 @@ from carbonq.forecasters.carbon.generation import (
     LIFECYCLE,
     Fuel,
     intensity_g_per_kwh,
+    intensity_rows,
     mix_of,
     reported,
 )
@@ -81,7 +82,7 @@ def _hours(*mixes: Mapping[Fuel, float]) -> dict[datetime, Mapping[Fuel, float]]
 
 
 def _known(by_moment: Mapping[datetime, Mapping[Fuel, float]]) -> list[int]:
-    return [(moment - NIGHT) // HOUR for moment, _ in reported(by_moment)]
+    return [(moment - NIGHT) // HOUR for moment, _ in reported(by_moment, [Fuel.STORAGE])]
 
 
 def test_the_newest_hours_wait_until_all_fuels_that_ran_have_reported() -> None:
@@ -124,6 +125,24 @@ def test_a_fuel_that_was_closed_down_is_waited_for_three_days_and_no_longer() ->
 def test_a_fuel_that_is_new_leaves_the_time_before_it_as_it_was() -> None:
     both, gas = {Fuel.GAS: 100.0, Fuel.COAL: 50.0}, {Fuel.GAS: 100.0}
     assert _known(_hours(*[gas] * 100, both)) == [*range(28), 100]
+
+
+def test_one_kind_of_coal_does_not_stand_for_the_other() -> None:
+    names = {"B02": Fuel.COAL, "B05": Fuel.COAL, "B10": Fuel.STORAGE}
+    by_hour: dict[datetime, dict[str, float | None]] = {
+        NIGHT: {"B02": 50.0, "B05": 40.0, "B10": 5.0},
+        NIGHT + HOUR: {"B02": 50.0, "B05": None},
+    }
+    rows = intensity_rows(by_hour, names, HOUR, Scope.LIFECYCLE, whose="a grid")
+    assert [row.start for row in rows] == [NIGHT]
+
+
+def test_a_name_that_is_not_known_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    by_hour = {NIGHT + hour * HOUR: {"B98": 1.0} for hour in range(3)}
+    for _ in range(2):
+        rows = intensity_rows(by_hour, {}, HOUR, Scope.DIRECT, whose="a grid")
+        assert [row.intensity_g_per_kwh for row in rows] == [575] * 3
+    assert caplog.messages == ["a grid names a fuel 'B98' that is not known here: counted as other"]
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "carbon" / "carboncast_2020_2021"

@@ -17,7 +17,7 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, Sour
 from carbonq.domain.errors import NotFound, SourceNonsense
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.credentials import Credentials
-from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mixes_of
+from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows
 from carbonq.forecasters.carbon.http import JsonClient, Params
 from carbonq.forecasters.carbon.readings import overlapping, series_of, sound
 
@@ -97,7 +97,7 @@ class EiaSource:
         by_hour: dict[datetime, dict[str, float | None]] = {}
         for hour, fuel, value in self._rows(respondent, start - DAY, end):  # a day more, to know which fuels run
             by_hour.setdefault(hour, {})[fuel] = value
-        rows = intensity_rows(mixes_of(by_hour, FUELS, f"eia, {zone},"), HOUR, self.info.scope)
+        rows = intensity_rows(by_hour, FUELS, HOUR, self.info.scope, whose=f"eia for {zone}")
         return series_of(zone, overlapping(rows, start, end), Origin.MEASURED, self.info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:  # noqa: ARG002  # the port's arguments

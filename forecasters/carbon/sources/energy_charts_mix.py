@@ -12,7 +12,7 @@ from typing import Any
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, Zone
 from carbonq.domain.errors import NotFound, SourceNonsense
 from carbonq.domain.time import floor_to
-from carbonq.forecasters.carbon.generation import DAY, HIGHEST_MW, Fuel, intensity_rows, mix_of
+from carbonq.forecasters.carbon.generation import DAY, HIGHEST_MW, Fuel, intensity_rows
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.readings import Row, moment_of, overlapping, series_of, sound, spans, tidy, usual_step
 from carbonq.forecasters.carbon.sources import energy_charts
@@ -93,11 +93,13 @@ class EnergyChartsMixSource:
 def _rows(answer: object, where: str) -> list[Row]:
     moments, kinds = _lists(answer, where)
     by_moment = {
-        moment: mix_of({name: _mw(values[index]) for name, values in kinds.items()}, PLANTS).generation
+        moment: {name: _mw(values[index]) for name, values in kinds.items()}
         for index, moment in sound(enumerate(moments), lambda at: (at[0], moment_of(at[1], where)), where)
     }
-    by_moment = {moment: generation for moment, generation in by_moment.items() if generation}
-    return list(intensity_rows(by_moment, usual_step(by_moment), INFO.scope))
+    by_moment = {
+        moment: by_name for moment, by_name in by_moment.items() if any(mw is not None for mw in by_name.values())
+    }
+    return list(intensity_rows(by_moment, PLANTS, usual_step(by_moment), INFO.scope, whose=INFO.name))
 
 
 def _lists(answer: object, where: str) -> tuple[list[Any], dict[str, list[Any]]]:

@@ -23,7 +23,7 @@ from carbonq.domain.errors import InvalidInput, NotFound, SourceRefused
 from carbonq.domain.time import floor_to
 from carbonq.forecasters.carbon.credentials import Credentials
 from carbonq.forecasters.carbon.entsoe_xml import NO_DATA, Curve, curves_in, on_one_grid
-from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows, mixes_of
+from carbonq.forecasters.carbon.generation import DAY, Fuel, intensity_rows
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.readings import Row, overlapping, series_of, spans, tidy
 
@@ -144,7 +144,7 @@ class EntsoeSource:
         """A day more is asked for, to know which plants run."""
         curves = self._ask(lambda asking, **span: asking.query_generation(area, **span), start - DAY, end)
         step, by_moment = on_one_grid([curve for curve in curves if not curve.outward])
-        rows = intensity_rows(mixes_of(by_moment, PLANTS, f"entsoe, {area.name},"), step, self.info.scope)
+        rows = intensity_rows(by_moment, PLANTS, step, self.info.scope, whose=f"entsoe for {area.name}")
         return overlapping(rows, start, end)
 
     def _ask(self, query: Callable[..., str], start: datetime, end: datetime) -> list[Curve]:
