@@ -32,6 +32,7 @@ from carbonq.scheduler.deciding import Decision, decide
 log = logging.getLogger("carbonq.scheduler")
 
 MOST_JOBS = 100_000
+FORESEEN = timedelta(days=7)
 PAST = timedelta(days=2)
 """How far back the board's past intensity is kept up to date; older gaps are asked for when a receipt needs them."""
 REPLAN_ON = frozenset({"submitted", "released", "retried", "checkpointed", "lost", "succeeded", "failed", "cancelled"})
@@ -319,7 +320,7 @@ class SchedulerService:
     def _refresh_zone(self, zone: Zone) -> Forecast | None:
         """What the sources say of a zone, put on the board; what fails is logged and leaves the board as it was."""
         now = self._clock.now()
-        self._outlook.refresh(zone, now, now + timedelta(seconds=self._settings.horizon_s))
+        self._outlook.refresh(zone, now, self._foreseen_until(now))
         forecast = self._foresee(zone)
         try:
             self._board.put_actual(self._outlook.history(zone, now - PAST, now))
@@ -329,11 +330,15 @@ class SchedulerService:
             log.warning("no past of %s: %s", zone, error.what)
         return forecast
 
+    def _foreseen_until(self, now: datetime) -> datetime:
+        """As far as is planned, and at least a week: people ask for that."""
+        return now + max(FORESEEN, timedelta(seconds=self._settings.horizon_s))
+
     def _foresee(self, zone: Zone) -> Forecast | None:
         """The forecast of a zone by what is known of it, put on the board."""
         now = self._clock.now()
         try:
-            forecast = self._outlook.forecast(zone, now, now + timedelta(seconds=self._settings.horizon_s))
+            forecast = self._outlook.forecast(zone, now, self._foreseen_until(now))
         except (Unreachable, NotFound) as error:
             log.warning("no news of %s: %s", zone, error.what)
             return self._board.forecast(zone)

@@ -1,8 +1,8 @@
 """What is known of a zone's intensity, from the best source that answers: never nothing, and never without saying how.
 
-Forecast: the first source in the user's order that answers sensibly; if one of them failed, the last good forecast as far as
-it still reaches; then the typical profile; for a zone that nothing knows, the world's average. A forecast that ends too early
-is extended with the typical profile, shifted to its level, and says from where (`Forecast.extended_from`).
+Forecast: the first source in the user's order that answers sensibly; the last good forecast as far as it still reaches, if a
+source failed or it is of the last day; then the typical profile; for a zone that nothing knows, the world's average. A forecast
+that ends too early is extended with the typical profile, shifted to its level, and says from where (`Forecast.extended_from`).
 
 Past: measured readings of one source, never a mixture of providers, whose levels differ.
 """
@@ -26,6 +26,8 @@ Answer = TypeVar("Answer")
 
 log = logging.getLogger("carbonq.carbon")
 
+RECENT = timedelta(days=1)
+"""A model's forecast of today knows more of the day than a typical profile, also where no source failed."""
 LEVEL_SPAN = timedelta(days=1)
 """An extension takes its level from this last part of the forecast: a whole day, so that night meets night."""
 
@@ -145,12 +147,16 @@ class Outlook:
             answer = attempts.ask(source.name, lambda: sensible(source.forecast(zone, now, end), zone, grid))  # noqa: B023  # called at once
             if answer is not None:
                 break
-        if (answer is None or answer.origin is Origin.MODELLED) and attempts.any_failed:
+        if answer is None or answer.origin is Origin.MODELLED:
             kept = attempts.ask("last good forecast", lambda: still_good(self.last_good(zone), zone, grid))
-            answer = kept or answer
+            if kept is not None and (attempts.any_failed or self._may_be_recent(kept, now)):
+                answer = kept
         if answer is None:
             answer = self.modelled(zone, now, end)
         return Foreseen(self.extended(answer, grid), attempts.problems)
+
+    def _may_be_recent(self, kept: Forecast, now: datetime) -> bool:
+        return bool(self.measuring) and now - kept.issued_at <= RECENT
 
     def observe(self, zone: Zone, start: datetime, end: datetime) -> Observed:
         """Past readings within `[start, end)` of the one source that covers most of it.

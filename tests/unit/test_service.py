@@ -225,10 +225,10 @@ def test_without_any_source_jobs_are_due_at_once(lab: Lab) -> None:
 
 
 def test_a_forecast_that_is_over_is_not_planned_by(lab: Lab) -> None:
-    lab.submit()
+    lab.submit(deadline=MIDNIGHT + timedelta(days=20), latest_start=MIDNIGHT + timedelta(days=19))
     lab.service.refresh()
     lab.grid.down = True
-    lab.clock.advance(hours=13)
+    lab.clock.advance(days=8)
 
     lab.service.replan()
 
