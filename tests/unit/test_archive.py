@@ -274,6 +274,19 @@ def test_a_damaged_or_foreign_file_is_set_aside_with_a_warning_and_the_rest_stay
     assert caplog.text == ""
 
 
+def test_files_of_other_names_are_left_alone(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.add(hourly(1), NOON + DAY)
+    folder = next(tmp_path.rglob("tail.parquet")).parent
+    strange = [folder / name for name in ("2026-13.parquet", "20260.parquet", "copy of 2026.parquet", "notes.txt")]
+    for path in strange:
+        path.write_bytes(b"mine")
+    (tmp_path / "readings" / "source=uk" / "zone=FR" / "signal=spot" / "scope=all").mkdir(parents=True)
+    archive.compact()
+    assert (archive.keys(), values(archive.series(GB, NOON, NOON + DAY))) == ((GB,), [1])
+    assert [path.read_bytes() for path in strange] == [b"mine"] * 4
+
+
 def test_other_tools_read_the_folder_as_one_data_set(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.add(hourly(1, 2), NOON + DAY)

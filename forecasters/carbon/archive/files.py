@@ -109,6 +109,8 @@ def _acquire(descriptor: int, path: Path, until_s: float) -> None:
                 raise StorageFailed(
                     "another process is writing", where=str(path), hint="it should be done soon; try again"
                 ) from None
+        except OSError as error:
+            raise storage_failed("lock", path, error) from error
         time.sleep(_LOOK_AGAIN_S)
 
 

@@ -18,7 +18,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonq.forecasters.carbon.archive.files import read_whole, remove, set_aside, sweep, sync_folder, write_whole
+from carbonq.forecasters.carbon.archive.files import (
+    read_whole,
+    remove,
+    set_aside,
+    storage_failed,
+    sweep,
+    sync_folder,
+    write_whole,
+)
 from carbonq.forecasters.carbon.parquet import pyarrow
 
 log = logging.getLogger("carbonq.carbon")
@@ -31,7 +39,7 @@ Columns = dict[str, NDArray[Any]]
 """Moments as int64 microseconds since 1970; numbers as float64, finite unless `maybe` (NaN: not given); words as int8 indexes;
 texts as objects."""
 FOREVER = (-(2**62), 2**62)
-_PART = re.compile(r"\d{4}(-\d{2})?\.parquet")
+_PART = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?\.parquet")
 
 
 class Column(NamedTuple):
@@ -125,8 +133,10 @@ class Shelf:
     def _parts(self) -> list[Path]:
         try:
             return sorted(path for path in self.folder.iterdir() if _PART.fullmatch(path.name))
-        except OSError:
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise storage_failed("list", self.folder, error) from error
 
     def _labels(self, moments_us: NDArray[np.int64]) -> NDArray[np.str_]:
         return np.datetime_as_string(moments_us.astype("datetime64[us]").astype(f"datetime64[{self._layout.part}]"))
