@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.models.series import CarbonModel
     from carbonq.forecasters.carbon.outlook import Outlook
+    from carbonq.forecasters.carbon.weather import OpenMeteo
     from carbonq.scheduler.bundles import Margin
     from carbonq.scheduler.ledger import RedisLedger
     from carbonq.scheduler.queue.board import RedisBoard
@@ -187,7 +188,13 @@ def foresight(settings: Settings, board: RedisBoard | None) -> CarbonOutlook:
         return simple
     from carbonq.forecasters.carbon.foresight import Foresight
 
-    return Foresight(simple, archive_folder(settings), _carbon_model)
+    return Foresight(simple, archive_folder(settings), _carbon_model, weather=_weather(settings))
+
+
+def _weather(settings: Settings) -> OpenMeteo | None:
+    from carbonq.forecasters.carbon.weather import open_meteo
+
+    return open_meteo(settings.open_meteo_url) if settings.weather == "open-meteo" else None
 
 
 def archive_folder(settings: Settings) -> Path:

@@ -2,9 +2,10 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,10 +16,12 @@ from carbonq.forecasters.carbon.archive import Archive, SeriesKey
 from carbonq.forecasters.carbon.foresight import Foresight
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.models.baselines import WeekMean
-from carbonq.forecasters.carbon.models.series import CarbonModel
+from carbonq.forecasters.carbon.models.series import CarbonModel, Features, FloatArray, Readings
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.sources.uk import UkSource
+from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
 from carbonq.forecasters.carbon.testing.uk import Entry, UkServer, error
+from carbonq.forecasters.carbon.weather import OpenMeteo, open_meteo
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -69,11 +72,11 @@ class Rig:
         self.kept: Forecast | None = None
         self.foresight = self.started()
 
-    def started(self) -> Foresight:
+    def started(self, weather: OpenMeteo | None = None) -> Foresight:
         """As after a restart: the archive is there, and what was in memory is not."""
         client = JsonClient(self.server.url, attempts=1, read_timeout_s=2)
         outlook = Outlook([UkSource(client)], last_good=lambda _zone: self.kept)
-        return Foresight(outlook, self.folder, make_model, timer=lambda: self.real_s)
+        return Foresight(outlook, self.folder, make_model, weather=weather, timer=lambda: self.real_s)
 
     @property
     def now(self) -> datetime:
@@ -317,3 +320,45 @@ def test_a_correction_by_the_grid_is_told_as_a_revised_span(rig: Rig) -> None:
     assert {span.zone for span in spans} == {ZONE}
     assert rig.foresight.revised(rig.now + HOUR) == []
     assert Archive(rig.folder).keys() == (SeriesKey("uk", ZONE, scope=UkSource(JsonClient(rig.server.url)).info.scope),)
+
+
+class Listening(WeekMean):
+    """Remembers what it was given beside the readings."""
+
+    heard: ClassVar[list[Features]] = []
+
+    def predict(self, readings: Readings, horizon: int, features: Sequence[Features] = ()) -> FloatArray:
+        Listening.heard[:] = features
+        return super().predict(readings, horizon, features)
+
+
+def test_the_weather_of_the_zone_is_given_to_the_model_where_it_was_chosen(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "make_model", lambda _step_s: Listening())
+    with OpenMeteoServer(NOW, lambda variable, latitude, label, run: 5.0) as server:
+        rig.foresight = rig.started(open_meteo(server.url))
+        rig.round()
+        rig.pass_time(HOUR)
+        forecast = rig.round()
+        asked = len(server.requests)
+        assert "and weather" in forecast.model
+        assert "Open-Meteo" in forecast.attribution
+        published, weather = Listening.heard
+        assert (published.names, weather.names[0]) == (("published",), "wind_speed_100m_m_per_s")
+        assert all(issue.issued_at <= rig.now for issue in weather.issues)
+        assert [issue.issued_at for issue in weather.issues] == sorted(issue.issued_at for issue in weather.issues)
+        assert len(weather.issues) == pytest.approx(121, abs=2)
+        rig.pass_time(timedelta(minutes=15))
+        rig.round()
+        assert len(server.requests) - asked <= 1
+
+
+def test_without_an_answer_about_the_weather_the_forecast_goes_on(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    with OpenMeteoServer(NOW, lambda variable, latitude, label, run: 5.0) as server:
+        server.faults.extend([error(403, "blocked")] * 50)
+        rig.foresight = rig.started(open_meteo(server.url))
+        rig.round()
+        rig.pass_time(timedelta(minutes=1))
+        assert rig.round().origin is Origin.FORECAST
+    assert sum("the weather of GB" in record.message for record in caplog.records) == 1

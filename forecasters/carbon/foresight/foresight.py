@@ -23,8 +23,10 @@ from carbonq.forecasters.carbon.foresight.feed import UNKNOWN_FOR, Feed
 from carbonq.forecasters.carbon.foresight.learner import Learner, MakeModel, forecast_of
 from carbonq.forecasters.carbon.foresight.memory import Memory
 from carbonq.forecasters.carbon.foresight.outages import Outages
+from carbonq.forecasters.carbon.foresight.weather_feed import WeatherFeed
 from carbonq.forecasters.carbon.outlook import Catalogue, Outlook, sensible, still_good
 from carbonq.forecasters.carbon.sources.typical import profile_zone
+from carbonq.forecasters.carbon.weather import OpenMeteo
 
 Answer = TypeVar("Answer")
 
@@ -48,11 +50,19 @@ class Foresight:
     name = "outlook"
 
     def __init__(
-        self, outlook: Outlook, folder: Path, make_model: MakeModel, *, timer: Callable[[], float] = monotonic
+        self,
+        outlook: Outlook,
+        folder: Path,
+        make_model: MakeModel,
+        *,
+        weather: OpenMeteo | None = None,
+        timer: Callable[[], float] = monotonic,
     ) -> None:
         self._outlook, self._make_model, self._timer = outlook, make_model, timer
         self._archive, self._memory = Archive(folder), Memory.below(folder)
         self._outages = Outages(timer)
+        self._weather_source = weather
+        self._weather: dict[Zone, WeatherFeed] = {}
         self._learners: dict[Zone, tuple[Learner, ...]] = {}
         self._looked_at: dict[Zone, datetime] = {}
         self._round_began_s = self._spent_s = 0.0
@@ -72,6 +82,8 @@ class Foresight:
     def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
         """Ask the zone's sources, in their order, until one has fresh readings. Whatever fails is told once and left out."""
         self._look_for_sources(zone, now)
+        if zone in self._weather:
+            self._weather[zone].pull(now)
         for learner in self._learners[zone]:
             is_fresh = self._tried(ARCHIVE, partial(self._pull, learner.feed, now))
             self._ask_forecast(learner, now, end)
@@ -208,7 +220,9 @@ class Foresight:
 
     def _learner(self, source: IntensitySource, zone: Zone) -> Learner:
         feed = Feed(source, zone, self._archive, self._outages, slot_s=self._outlook.slot_s)
-        return Learner(feed, self._make_model, self._memory, slot_s=self._outlook.slot_s)
+        if self._weather_source is not None and zone not in self._weather:
+            self._weather[zone] = WeatherFeed(self._weather_source, zone, self._outages)
+        return Learner(feed, self._make_model, self._memory, self._weather.get(zone), slot_s=self._outlook.slot_s)
 
     def _measuring(self, zone: Zone) -> Iterator[IntensitySource]:
         """The sources that may have readings of the zone. Whose list cannot be had is asked all the same."""

@@ -16,6 +16,7 @@ from carbonq.forecasters.carbon.foresight.drift import SPAN, Skill, skill, steps
 from carbonq.forecasters.carbon.foresight.feed import Feed
 from carbonq.forecasters.carbon.foresight.memory import Issues, Memory
 from carbonq.forecasters.carbon.foresight.slots import on_slots
+from carbonq.forecasters.carbon.foresight.weather_feed import WeatherFeed
 from carbonq.forecasters.carbon.models.baselines import PUBLISHED, Yesterday
 from carbonq.forecasters.carbon.models.series import QUANTILES, CarbonModel, Features, FloatArray, Readings
 
@@ -48,8 +49,10 @@ class _Fit(NamedTuple):
 class Learner:
     """Fits in one thread while it answers in another: the old model answers until the new one is there."""
 
-    def __init__(self, feed: Feed, make_model: MakeModel, memory: Memory, *, slot_s: int) -> None:
-        self.feed = feed
+    def __init__(
+        self, feed: Feed, make_model: MakeModel, memory: Memory, weather: WeatherFeed | None = None, *, slot_s: int
+    ) -> None:
+        self.feed, self._weather = feed, weather
         self.own = Issues(memory.by_model, feed.key, slot_s, OWN_KEPT)
         self.published = Issues(memory.by_source, feed.key, slot_s, PUBLISHED_KEPT)
         self._make_model = make_model
@@ -99,6 +102,7 @@ class Learner:
         notes = tuple(self._notes(readings, now))
         value = None if self._skill is None else round(self._skill.value, 3)
         own = forecast_of(self.feed, quantiles, self._name_of(fit.model, readings), readings, now, grid, notes, value)
+        own = own.model_copy(update={"attribution": self._credit(now)})
         if not self._stepped_back:
             return Foretold(own, own)
         curve = Yesterday()
@@ -106,15 +110,23 @@ class Learner:
         return Foretold(given, own)
 
     def _features(self, now: datetime) -> tuple[Features, ...]:
-        """The source's own forecasts, for the model to weigh."""
+        """The source's own forecasts and the weather, for the model to weigh."""
         known = self.published.before(now)
-        return (Features((PUBLISHED,), self.published.slot_s, known),) if known else ()
+        own = (Features((PUBLISHED,), self.published.slot_s, known),) if known else ()
+        return (*own, *(self._weather.before(now) if self._weather else ()))
 
     # --- words
 
+    def _credit(self, now: datetime) -> str:
+        weather = self._weather.attribution if self._weather and self._weather.before(now) else ""
+        return "; ".join(filter(None, (self.feed.info.attribution, weather)))
+
     def _name_of(self, model: CarbonModel, readings: Readings) -> str:
-        beside = " and the source's own forecast" if self.feed.published else ""
-        return f"{model.name} on {_days(readings):.0f} days of readings{beside}"
+        beside = [
+            *(["the source's own forecast"] if self.feed.published else []),
+            *(["weather"] if self._weather and self._weather.before(readings.end) else []),
+        ]
+        return " and ".join([f"{model.name} on {_days(readings):.0f} days of readings", *beside])
 
     def _notes(self, readings: Readings, now: datetime) -> Iterator[str]:
         if self._stepped_back and self._skill is not None:
