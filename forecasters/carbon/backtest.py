@@ -44,7 +44,7 @@ class History(NamedTuple):
 
     def reaching(self, moment: datetime) -> "History":
         """With gaps up to the last step that has ended by `moment`, where the file ends before."""
-        missing = max(0, self.readings.index(moment) - len(self.readings.values))
+        missing = max(0, self.readings.step_of(moment) - len(self.readings.values))
         gap, more = np.full(missing, np.nan), np.full((missing, self.past.shape[1]), np.nan)
         values = np.concatenate([self.readings.values, gap])
         return self._replace(readings=self.readings._replace(values=values), past=np.concatenate([self.past, more]))
@@ -141,7 +141,7 @@ def origins_of(readings: Readings, span: Span) -> list[datetime]:
     complete = np.concatenate([[0], np.cumsum(known)])
 
     def counts(origin: datetime) -> bool:
-        index = readings.index(origin)
+        index = readings.step_of(origin)
         return (
             midnight(origin) > first
             and index + steps <= len(known)
@@ -186,7 +186,7 @@ def run(
             predicts_s.append(timer() - started_s)
             row += 1
             on_origin(origin)
-    actual = np.stack([readings.values[(at := readings.index(origin)) : at + steps] for origin in origins])
+    actual = np.stack([readings.values[(at := readings.step_of(origin)) : at + steps] for origin in origins])
     return Trial(
         contender.name,
         readings.step_s,

@@ -79,7 +79,7 @@ def test_a_model_never_sees_a_reading_or_a_feature_from_after_its_moment() -> No
     assert origins == [one.end for one in predicts]
     assert [at(day) for day in range(10, 20)] == [one.end for one in seen if one.call == "fit"]
     for one in seen:
-        assert len(one.values) == readings.index(one.end)
+        assert len(one.values) == readings.step_of(one.end)
         assert max(one.issued) <= one.end
     assert {one.end - max(one.issued) for one in predicts} == {timedelta(hours=0), timedelta(hours=2)}
 

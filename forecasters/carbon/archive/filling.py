@@ -161,7 +161,7 @@ def _eased(values: FloatArray, model: FloatArray, start: int, end: int, per_day:
 
 def _steps_within(hole: Span, result: Filled) -> Iterator[tuple[datetime, datetime, float, Origin]]:
     readings = result.readings
-    for index in range(readings.index(hole.start), len(readings.values)):
+    for index in range(readings.step_of(hole.start), len(readings.values)):
         begin, until = max(hole.start, readings.at(index)), min(hole.end, readings.at(index + 1))
         if begin >= until:
             return

@@ -63,7 +63,7 @@ def _on_steps(issue: Issue, issue_step_s: int, step_s: int) -> Issue:
 def _errors(issue: Issue, readings: Readings) -> tuple[float, float] | None:
     """Mean absolute errors of the issue's first day and of the day before it; None where either day has gaps."""
     steps = LEAD_S // readings.step_s
-    at = readings.index(issue.start)
+    at = readings.step_of(issue.start)
     if at < steps or at + steps > len(readings.values) or len(issue.values) < steps:
         return None
     came, before = readings.values[at : at + steps], readings.values[at - steps : at]

@@ -155,11 +155,11 @@ class Feed:
         Suspicious values, such as one that has not moved for a day, are gaps.
         """
         known = self._laid_out(now)
-        return _without_tail(known._replace(values=known.values[: max(0, known.index(now) + 1)]))
+        return _without_tail(known._replace(values=known.values[: max(0, known.step_of(now) + 1)]))
 
     def left_out(self, now: datetime) -> int:
         """How many steps of the last week were left out as suspicious."""
-        recent = self._laid_out(now).index(now - WEEK)
+        recent = self._laid_out(now).step_of(now - WEEK)
         return int(np.count_nonzero(self._suspicious[max(0, recent) :]))
 
     def _laid_out(self, now: datetime) -> Readings:
@@ -225,7 +225,7 @@ def _unless_not_found(check: Callable[[], Answer]) -> Answer | None:
 
 def _continued(known: Readings, fresh: Readings) -> Readings:
     """The readings with their last days replaced; with a gap where the fresh ones begin later."""
-    at = max(0, known.index(fresh.start))
+    at = max(0, known.step_of(fresh.start))
     gap = np.full(max(0, at - len(known.values)), np.nan)
     return known._replace(values=np.concatenate([known.values[:at], gap, fresh.values]))
 

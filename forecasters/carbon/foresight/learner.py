@@ -175,7 +175,7 @@ def _ahead(model: CarbonModel, readings: Readings, grid: SlotGrid, features: Seq
     ahead = model.predict(readings, horizon, features)
     if not (np.isfinite(ahead).all() and (np.diff(ahead, axis=0) >= -1e-6).all()):
         raise ValueError(f"the model {model.name} gives quantiles that are not finite or not in order")
-    behind = max(0, len(readings.values) - max(0, readings.index(grid.start)))
+    behind = max(0, len(readings.values) - max(0, readings.step_of(grid.start)))
     tail = readings.values[len(readings.values) - behind :]
     past = np.broadcast_to(np.where(np.isfinite(tail), tail, readings.values[-1]), (len(ahead), behind))
     start = readings.at(len(readings.values) - behind)

@@ -212,7 +212,7 @@ def _cell(readings: Readings, first: int, last: int, day: int) -> IntArray:
 
 def _lead(readings: Readings, issue: Issue) -> int:
     """Steps from an issue's first value to the end of the readings."""
-    return len(readings.values) - readings.index(issue.start)
+    return len(readings.values) - readings.step_of(issue.start)
 
 
 def _held(issue: Issue, issue_step_s: int, step_s: int, lead: int, horizon: int) -> FloatArray:

@@ -27,13 +27,13 @@ class Readings(NamedTuple):
     def at(self, index: int) -> datetime:
         return self.start + timedelta(seconds=index * self.step_s)
 
-    def index(self, moment: datetime) -> int:
+    def step_of(self, moment: datetime) -> int:
         """The step that holds `moment`; may lie outside."""
         return int((moment - self.start).total_seconds() // self.step_s)
 
     def before(self, moment: datetime) -> Self:
         """The steps that have ended by `moment`."""
-        return self._replace(values=self.values[: max(0, self.index(moment))])
+        return self._replace(values=self.values[: max(0, self.step_of(moment))])
 
     def since(self, moment: datetime) -> Self:
         """The steps that begin at `moment` or later."""
