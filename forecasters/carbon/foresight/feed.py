@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -39,12 +39,6 @@ FOLLOWED, FAR = timedelta(days=31), timedelta(days=366)
 WEEK = timedelta(days=7)
 
 
-class Pulled(NamedTuple):
-    new: int = 0
-    revised: int = 0
-    backfilled: int = 0
-
-
 class Feed:
     """What the source does wrong never leaves it: that is told once and rested on. StorageFailed does."""
 
@@ -75,21 +69,23 @@ class Feed:
         """As far as it has said: a source that once did not know it is believed for a day."""
         return self._unknown_until is None or now >= self._unknown_until
 
-    def pull(self, now: datetime, *, questions: int = 1, may_go_on: Callable[[], bool] = lambda: True) -> Pulled:
-        """Ask for what is new, then for at most `questions` stretches of the past while `may_go_on()`."""
+    def pull(self, now: datetime) -> bool:
+        """Ask for what is new. Whether the readings are fresh then."""
         thorough = self._thorough_at is None or now - self._thorough_at >= THOROUGH_EVERY
-        pulled = self._take(refresh(self.covered, now, self.info, thorough=thorough), now)
-        if pulled is None:
-            return Pulled()
-        self._thorough_at = now if thorough else self._thorough_at
-        for span in backfill(self.covered, now, self.info, questions=questions, in_vain=self._in_vain):
-            more = self._take(span, now) if may_go_on() else None
-            if more is None:
-                break
-            pulled = Pulled(pulled.new, pulled.revised + more.revised, pulled.backfilled + more.new)
-        self._pulled_at = now
-        self._lay_out(now, anew=pulled.backfilled > 0)
-        return pulled
+        if self._take(refresh(self.covered, now, self.info, thorough=thorough), now) is not None:
+            self._pulled_at = now
+            self._thorough_at = now if thorough else self._thorough_at
+            self._lay_out(now, anew=False)
+        return self.is_fresh(now)
+
+    def backfill(self, now: datetime) -> bool:
+        """Ask for one more stretch of the past, the newest that is missing. Whether it had something."""
+        wanted = backfill(self.covered, now, self.info, questions=1, in_vain=self._in_vain)
+        grown = [self._take(span, now) for span in wanted]
+        if not any(grown):
+            return False
+        self._lay_out(now, anew=True)
+        return True
 
     def ask_forecast(self, now: datetime, check: Callable[[], Forecast]) -> Forecast | None:
         """The source's own forecast, as `check` gets and judges it, kept as `published`; None where there is no new one.
@@ -100,8 +96,8 @@ class Feed:
         self.published = found or self.published
         return found
 
-    def _take(self, span: Span, now: datetime) -> Pulled | None:
-        """None where the source does not answer."""
+    def _take(self, span: Span, now: datetime) -> int | None:
+        """How many readings were new or revised; None where the source does not answer."""
         series = self._ask(now, lambda: self.source.history(self.zone, span.start, span.end))
         if series is None:
             return None
@@ -109,8 +105,9 @@ class Feed:
         self._tell_of_clocks(series, now)
         self._covered = tuple(merged((*self.covered, *_spans(series, now))))
         old = Span(span.start, min(span.end, now - LATE))
-        self._in_vain = tuple(merged((*self._in_vain, *missing(old, self.covered)))) if old.start < old.end else ()
-        return Pulled(added.new, added.revised)
+        if old.start < old.end:
+            self._in_vain = tuple(merged((*self._in_vain, *missing(old, self.covered))))
+        return added.new + added.revised
 
     def _tell_of_clocks(self, series: IntensitySeries, now: datetime) -> None:
         clock = f"the clock of {self.name}"

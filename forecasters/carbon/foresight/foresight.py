@@ -85,17 +85,14 @@ class Foresight:
         if zone in self._weather:
             self._weather[zone].pull(now)
         for learner in self._learners[zone]:
-            is_fresh = self._tried(ARCHIVE, partial(self._pull, learner.feed, now))
+            is_fresh = self._tried(ARCHIVE, partial(learner.feed.pull, now))
             self._ask_forecast(learner, now, end)
+            if self._may_backfill():
+                began_s = self._timer()
+                self._tried(ARCHIVE, partial(learner.feed.backfill, now))
+                self._spent_s += self._timer() - began_s
             if is_fresh:
                 return
-
-    def _pull(self, feed: Feed, now: datetime) -> bool:
-        """Whether its readings are fresh then."""
-        began_s = self._timer()
-        feed.pull(now, may_go_on=self._may_backfill)
-        self._spent_s += self._timer() - began_s
-        return feed.is_fresh(now)
 
     def _ask_forecast(self, learner: Learner, now: datetime, end: datetime) -> None:
         feed, grid = learner.feed, SlotGrid.covering(now, end, self._outlook.slot_s)
