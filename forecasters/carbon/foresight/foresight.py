@@ -36,8 +36,8 @@ ROUND_S = 300.0
 STILL_PUBLISHED = timedelta(days=1)
 STILL_GOOD = timedelta(hours=24)
 """The last good forecast counts while it reaches so far ahead."""
-LONGEST_AGE = timedelta(days=31)
-"""Readings that ended longer ago say nothing about the days ahead."""
+LONGEST_AGE = timedelta(days=6)
+"""Readings that ended longer ago say nothing about the day ahead."""
 ANCHORED_AGE = timedelta(days=3)
 """An older level says nothing any more."""
 NOT_YET = "a model takes over once it has learnt from two days of readings"

@@ -26,6 +26,7 @@ MakeModel = Callable[[int], CarbonModel]
 LEAST = timedelta(days=2)
 """Of less history a model can tell no day from another."""
 FULL = timedelta(days=28)
+AHEAD = timedelta(days=7)
 GROWN = 1.25
 """A model is fitted anew within the day when the history behind it has grown so much."""
 OWN_KEPT, PUBLISHED_KEPT = SPAN + timedelta(days=2), timedelta(days=61)
@@ -93,10 +94,12 @@ class Learner:
     # --- answering
 
     def foretell(self, now: datetime, grid: SlotGrid, *, longest_age: timedelta) -> Foretold | None:
-        """None while it has not learnt, or where the last reading is older than that. Raises ValueError for a model's nonsense."""
+        """None while it has not learnt, or where the last reading is older than that. It may end before the grid does: a week
+        after the last reading nothing is known of the day. Raises ValueError for a model's nonsense."""
         fit, readings = self._fit, self.feed.readings(now)
         if fit is None or not len(readings.values) or now - readings.end > longest_age:
             return None
+        grid = _within(grid, readings.end + AHEAD)
         with self._asking:
             quantiles = _ahead(fit.model, readings, grid, self._features(now))
         notes = tuple(self._notes(readings, now))
@@ -180,6 +183,11 @@ def _ahead(model: CarbonModel, readings: Readings, grid: SlotGrid, features: Seq
     past = np.broadcast_to(np.where(np.isfinite(tail), tail, readings.values[-1]), (len(ahead), behind))
     start = readings.at(len(readings.values) - behind)
     return on_slots(np.concatenate([past, ahead], axis=1), start, readings.step_s, grid)
+
+
+def _within(grid: SlotGrid, end: datetime) -> SlotGrid:
+    """Its slots that end by then."""
+    return grid.model_copy(update={"slots": max(0, min(grid.slots, grid.index(end)))})
 
 
 def _known_steps(readings: Readings) -> int:
