@@ -16,6 +16,8 @@ from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, to_ms
 from carbonq.forecasters.carbon.readings import Row, overlapping, series_of
 
 DEFAULT_ERROR_REL = 0.1
+HISTORY_S = 60 * 86_400
+"""How far back it is asked: enough for a model to learn from, and made up in a moment."""
 PERSISTENCE = 0.9
 """Of the error from one half-hour to the next: half of it is forgotten after some three hours."""
 _MEMORY_SLOTS = 44  # 0.9 ** 44 < 1 %: what lies further back no longer shows
@@ -32,7 +34,10 @@ class ReplaySource:
 
     @property
     def info(self) -> SourceInfo:
-        return self._inner.info.model_copy(update={"name": self.name, "title": self.label})
+        inner = self._inner.info
+        credit = "; ".join(filter(None, (inner.attribution, self.label)))
+        made_up = {"name": self.name, "title": self.label, "attribution": credit, "history_s": HISTORY_S}
+        return inner.model_copy(update=made_up)
 
     def zones(self) -> Sequence[Zone]:
         return self._inner.zones()
@@ -46,9 +51,7 @@ class ReplaySource:
             for (first, last), value, error in zip(grid, expected.on(grid), errors, strict=True)
             if value is not None
         ]
-        info = self.info.model_copy(
-            update={"signal": expected.signal, "attribution": f"{expected.attribution}; {self.label}"}
-        )
+        info = self.info.model_copy(update={"signal": expected.signal})
         return series_of(zone, overlapping(rows, start, end), Origin.REPLAYED, info)
 
     def forecast(self, zone: Zone, now: datetime, end: datetime) -> Forecast:
