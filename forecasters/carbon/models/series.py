@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.integer[Any]]
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 MEDIAN = QUANTILES.index(0.5)
@@ -30,6 +31,11 @@ class Readings(NamedTuple):
     def step_of(self, moment: datetime) -> int:
         """The step that holds `moment`; may lie outside."""
         return int((moment - self.start).total_seconds() // self.step_s)
+
+    @property
+    def step_of_day(self) -> int:
+        """Where in its UTC day the first step lies, in steps."""
+        return int(self.start.timestamp() % 86_400 // self.step_s)
 
     def before(self, moment: datetime) -> Self:
         """The steps that have ended by `moment`."""
