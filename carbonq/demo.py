@@ -17,7 +17,7 @@ from typing import NamedTuple
 from carbonq import bootstrap, jobfile, reports
 from carbonq.client import Client, Submitted
 from carbonq.clock import real_now
-from carbonq.domain.carbon import Forecast, IntensitySeries
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin
 from carbonq.domain.errors import CarbonqError, NotFound
 from carbonq.domain.job import TERMINAL, Job, JobState
 from carbonq.domain.ports import JobQuery
@@ -80,8 +80,8 @@ def _announce(tell: Tell) -> None:
 
 What is real: the queue, the scheduler, the worker, the jobs, and the energy as far as this
 machine tells it. What is not: the day is a typical June day, {SPEED:.0f} times as fast as the clock.
-The forecast is the bundled typical profile; the "actual" intensity is that profile with a seeded
-error of about {ERROR_REL:.0%} (seed {SEED}).
+Past and "actual" intensity are the bundled typical profile with a seeded error of about {ERROR_REL:.0%}
+(seed {SEED}); the forecast learns from that past as it would from a real one.
 """)
 
 
@@ -102,6 +102,9 @@ def _services(folder: Path, tell: Tell) -> Iterator[Scene]:
         client = bootstrap.client(settings)
         _until(lambda: bool(client.workers()), "the worker", supervisor)
         tell(f"Valkey, scheduler and worker are up after {time.monotonic() - began:.1f} s.")
+        if not bootstrap.lacks_for_forecasts():
+            _until(lambda: client.forecast(ZONE, 24).origin is Origin.FORECAST, "the forecast", supervisor)
+            tell(f"The forecast has learnt from the replayed past after {time.monotonic() - began:.1f} s.")
         tell("")
         yield Scene(client, supervisor)
     finally:
