@@ -120,7 +120,7 @@ def forecast_at(given: Given, model: str, at: datetime, hours: float, source: st
 
     readings = given.history.readings
     (contender,) = given.contenders([model])
-    start = readings.at(readings.index(at))
+    start = readings.at(readings.step_of(at))
     values = forecast_at(given.history, contender, start, hours)
     if np.isnan(values).any():  # a published forecast that does not reach
         hint = "ask for fewer hours, or for an earlier moment"

@@ -1,7 +1,8 @@
 """Rolling backtest: at each origin a model forecasts from what was known then, and what came of it scores the forecast.
 
-A forecast made at `origin` on day D (UTC) comes from a fresh model that was fitted on everything known at D 00:00 and then sees
-what is known at `origin`. That is a rule of the origin alone: `forecast_at` makes the very same numbers for any moment.
+A forecast made at `origin` on day D (UTC) comes from a model that was fitted on everything known at D 00:00 and then sees what
+is known at `origin`. That is a rule of the origin alone, since a model keeps nothing from one fit to the next but what saves
+it time: `forecast_at` makes the very same numbers for any moment.
 Known are readings of steps that have ended, and features issued by then. Nothing here reads a clock: a timer is handed in.
 """
 
@@ -59,7 +60,7 @@ class History(NamedTuple):
 class Contender(NamedTuple):
     """A model under test, and what it is given beside the readings.
 
-    `make` gives a fresh model for each fit. `refit` False: it is fitted once, before the first day of the test span.
+    `make` gives a fresh model. `refit` False: it is fitted once, before the first day of the test span.
     `with_past`: it gets the history's other columns too, as features that end with the readings.
     """
 
@@ -177,7 +178,7 @@ def run(
     model = None
     for day, of_day in groupby(origins, key=midnight):
         if model is None or contender.refit:
-            model, fit_s = fitted(history, contender, day, timer)
+            model, fit_s = fitted(history, contender, day, timer, model)
             fits_s.append(fit_s)
         for origin in of_day:
             known, features = _known(history, contender, origin)
@@ -223,11 +224,15 @@ def forecast_at(history: History, contender: Contender, moment: datetime, horizo
 
 
 def fitted(
-    history: History, contender: Contender, day: datetime, timer: Callable[[], float]
+    history: History,
+    contender: Contender,
+    day: datetime,
+    timer: Callable[[], float],
+    model: CarbonModel | None = None,
 ) -> tuple[CarbonModel, float]:
-    """A fresh model that knows what was known at the beginning of `day`, and how long that took."""
+    """A model (that of an earlier day, or a fresh one) fitted on what was known at the beginning of `day`, and how long that took."""
     known, features = _known(history, contender, day)
-    model = contender.make()
+    model = model or contender.make()
     started_s = timer()
     model.fit(known, features)
     return model, timer() - started_s

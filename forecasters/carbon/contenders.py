@@ -50,4 +50,4 @@ def _contender(name: str, step_s: int, features: tuple[Features, ...], published
 def _own(step_s: int) -> CarbonModel:
     from carbonq.forecasters.carbon.models.zone_model import ZoneModel
 
-    return ZoneModel(step_s=step_s)
+    return ZoneModel(step_s=step_s, remember=True)

@@ -60,8 +60,11 @@ def run_on(
 
 
 def _begin(task: _Task) -> None:
-    global _task  # noqa: PLW0603  # a process has one task; it is sent once, not with every chunk
-    _task = task
+    """A process has one task, sent once, and one model, which saves itself in each chunk what it learnt in those before."""
+    global _task  # noqa: PLW0603  # what a worker process of a pool can hand from one call to the next
+    history, contender, horizon_h, timer = task
+    model = contender.make()
+    _task = (history, contender._replace(make=lambda: model), horizon_h, timer)
 
 
 def _work(origins: list[datetime]) -> Trial:

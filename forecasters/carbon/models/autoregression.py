@@ -102,7 +102,7 @@ class Autoregression:
         if self._exogenous is not None:
             near = plain @ self._regular[0][: plain.shape[1]]
             if exogenous is not None:
-                part = exogenous.window(first, len(values), self._exogenous)
+                part = exogenous.window(first, len(values), self._exogenous, 0)
                 near[: len(values)] += part @ self._regular[0][plain.shape[1] :]
         deviation = _bridged(values - near[: len(values)], np.isfinite(values))
         local = origins.astype(int) - first
@@ -115,25 +115,41 @@ class Autoregression:
         targets = local[:, None] + np.arange(self._horizon)
         ahead += usual[targets]
         if self._exogenous is not None:
-            for row, origin in enumerate(local):
-                known = None if exogenous is None else exogenous.ahead(first + origin, self._horizon, self._exogenous)
-                ahead[row] += self._foreseen(recent, plain, usual, int(origin), known)
+            ahead += self._foreseen(recent, plain, usual, local, first, exogenous)
         return self._transform.back(ahead)
 
     def _foreseen(
-        self, recent: Readings, plain: FloatArray, usual: FloatArray, origin: int, known: FloatArray | None
+        self,
+        recent: Readings,
+        plain: FloatArray,
+        usual: FloatArray,
+        origins: IntArray,
+        first: int,
+        exogenous: Exogenous | None,
     ) -> FloatArray:
-        """What the regular part gains from the values known in advance at one origin; zero for days they do not reach."""
-        gain = np.zeros(self._horizon)
+        """What the regular part gains from the values known in advance, (origins, horizon); zero for days they do not reach.
+
+        A single origin uses all that was known at its moment, many of them what was known at the midnight before each.
+        """
         per_day = 86_400 // self._step_s
-        steps = np.arange(origin, origin + self._horizon)
-        days = (steps + recent.step_of_day) // per_day - (origin + recent.step_of_day) // per_day
-        for day in range(min(int(days.max()) + 1, len(self._regular) - 1)):
-            rows = np.flatnonzero(days == day)
-            beta = self._regular[day]
-            gain[rows] = plain[steps[rows]] @ beta[: plain.shape[1]] - usual[steps[rows]]
-            if known is not None:
-                gain[rows] += known[rows] @ beta[plain.shape[1] :]
+        targets = origins[:, None] + np.arange(self._horizon)
+        days = (targets + recent.step_of_day) // per_day - ((origins + recent.step_of_day) // per_day)[:, None]
+        gain = np.zeros(targets.shape)
+        for day, beta in enumerate(self._regular[:-1]):
+            curve = plain @ beta[: plain.shape[1]] - usual
+            there = days == day
+            gain[there] = curve[targets[there]]
+            if exogenous is None or self._exogenous is None:
+                continue
+            weather = beta[plain.shape[1] :]
+            if len(origins) == 1:
+                known = exogenous.ahead(first + int(origins[0]), self._horizon, self._exogenous) @ weather
+                gain[there] += known[there[0]]
+            else:
+                known = np.zeros(len(plain))
+                part = exogenous.window(first, len(plain), self._exogenous, day)
+                known[: len(part)] = part @ weather
+                gain[there] += known[targets[there]]
         return gain
 
     def _inputs(self, readings: Readings, deviation: FloatArray, origins: IntArray) -> FloatArray:

@@ -90,6 +90,7 @@ def _quantiles(errors: FloatArray, levels: Sequence[float], per_day: int, *, coa
         middle = first + hop // 2
         columns = np.arange(middle - near, middle + near + 1) % steps
         pool = errors[:, columns]
-        pool = pool[np.isfinite(pool)]
-        found[:, first : first + hop] = np.quantile(pool, levels)[:, None] if len(pool) else np.nan
+        pool = np.sort(pool[np.isfinite(pool)])
+        at = np.interp(np.asarray(levels) * (len(pool) - 1), np.arange(len(pool)), pool) if len(pool) else np.nan
+        found[:, first : first + hop] = np.reshape(at, (-1, 1))
     return found

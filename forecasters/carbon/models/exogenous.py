@@ -5,6 +5,7 @@ table a day ahead: of each step, what was known at 00 UTC of its own day, of the
 Names that tell generation by fuel also give the intensity of that mix, by the same factors as everywhere.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from copy import copy
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ import numpy as np
 from carbonq.domain.carbon import Scope
 from carbonq.forecasters.carbon.generation import Fuel, factors
 from carbonq.forecasters.carbon.models.climate import day_harmonics
-from carbonq.forecasters.carbon.models.series import Features, FloatArray, Issue, Readings
+from carbonq.forecasters.carbon.models.series import Features, FloatArray, IntArray, Issue, Readings
 
 DAY = timedelta(days=1)
 _MOST_DAYS = 7
@@ -71,9 +72,9 @@ class Exogenous:
             _columns(known, scaling, self._readings.start, self._readings.step_s) for known in self._known[: self.days]
         ]
 
-    def window(self, first: int, steps: int, scaling: Scaling) -> FloatArray:
-        """The design of some steps of the past, as known on their own day's midnight."""
-        part = self._known[0][first : first + steps]
+    def window(self, first: int, steps: int, scaling: Scaling, day: int) -> FloatArray:
+        """The design of some steps, as known on the midnight so many days before; those after the readings are left out."""
+        part = self._known[day][first : first + steps]
         return _columns(part, scaling, self._readings.at(first), self._readings.step_s)
 
     def ahead(self, origin: int, steps: int, scaling: Scaling) -> FloatArray:
@@ -125,20 +126,26 @@ def _latest(
 ) -> FloatArray:
     """What was known at `moment` of the steps from `start` on."""
     table = np.full((steps, len(features.names)), np.nan)
-    for issue in features.issues:
-        if moment - lookback < issue.issued_at <= moment:
-            _lay(table, issue, features.step_s, start, step_s)
+    first = bisect_right(features.issues, moment - lookback, key=lambda issue: issue.issued_at)
+    last = bisect_right(features.issues, moment, key=lambda issue: issue.issued_at)
+    for issue in features.issues[first:last]:
+        _lay(table, issue, features.step_s, start, step_s)
     return _held(table, _HELD_H * 3600 // step_s)
 
 
 def _lay(table: FloatArray, issue: Issue, issue_step_s: int, start: datetime, step_s: int) -> None:
     """Put an issue's values onto the steps from `start` on, where it has any: finer ones thinned, coarser ones held."""
-    offset_s = (start - issue.start).total_seconds()
-    rows = np.floor((offset_s + step_s * np.arange(len(table))) / issue_step_s).astype(int)
-    inside = np.flatnonzero((rows >= 0) & (rows < len(issue.values)))
-    if len(inside):
+    offset_s = int((start - issue.start).total_seconds())
+    if issue_step_s == step_s and offset_s % step_s == 0:  # the usual case, quickly
+        offset = offset_s // step_s
+        first, last = max(0, -offset), min(len(table), len(issue.values) - offset)
+        inside: slice | IntArray = slice(first, max(first, last))
+        values = issue.values[first + offset : max(first, last) + offset]
+    else:
+        rows = np.floor((offset_s + step_s * np.arange(len(table))) / issue_step_s).astype(int)
+        inside = np.flatnonzero((rows >= 0) & (rows < len(issue.values)))
         values = issue.values[rows[inside]]
-        table[inside] = np.where(np.isfinite(values), values, table[inside])
+    table[inside] = np.where(np.isfinite(values), values, table[inside])
 
 
 def _held(table: FloatArray, most: int) -> FloatArray:

@@ -73,7 +73,8 @@ class CarbonModel(Protocol):
     name: str
 
     def fit(self, readings: Readings, features: Sequence[Features] = ()) -> None:
-        """Learn from everything known at `readings.end`. Any length of history, gaps and constant series are allowed."""
+        """Learn from everything known at `readings.end`, as if for the first time. Any length of history, gaps and constant
+        series are allowed."""
         ...
 
     def predict(self, readings: Readings, horizon: int, features: Sequence[Features] = ()) -> FloatArray:

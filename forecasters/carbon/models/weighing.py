@@ -1,5 +1,6 @@
 """How far to trust each forecast, learnt from how it did lately: by days ahead, and never from anything but the past."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -92,13 +93,14 @@ def published_at(published: Sequence[Features], readings: Readings, origin: int,
     """What the provider had last said by then about the steps from an origin on; NaN where nothing."""
     moment, found = readings.at(origin), np.full(horizon, np.nan)
     for one in published:
-        for issue in one.issues:
-            if moment - _LOOKBACK < issue.issued_at <= moment:
-                at_s = (moment - issue.start).total_seconds() + readings.step_s * np.arange(horizon)
-                rows = np.floor(at_s / one.step_s).astype(int)
-                inside = np.flatnonzero((rows >= 0) & (rows < len(issue.values)))
-                values = issue.values[rows[inside], 0]
-                found[inside] = np.where(np.isfinite(values), values, found[inside])
+        first = bisect_right(one.issues, moment - _LOOKBACK, key=lambda issue: issue.issued_at)
+        last = bisect_right(one.issues, moment, key=lambda issue: issue.issued_at)
+        for issue in one.issues[first:last]:
+            at_s = (moment - issue.start).total_seconds() + readings.step_s * np.arange(horizon)
+            rows = np.floor(at_s / one.step_s).astype(int)
+            inside = np.flatnonzero((rows >= 0) & (rows < len(issue.values)))
+            values = issue.values[rows[inside], 0]
+            found[inside] = np.where(np.isfinite(values), values, found[inside])
     return found
 
 
