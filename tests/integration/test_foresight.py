@@ -230,9 +230,7 @@ def test_a_source_that_no_longer_knows_the_zone_is_left_alone_for_a_day_and_told
     source = rig.foresight._outlook.measuring[0]
     known, source.zones = source.zones, lambda: ("GB-GBN",)  # type: ignore[method-assign]
     rig.server.requests.clear()
-    for _ in range(8):
-        rig.pass_time(6 * HOUR)
-        forecast = rig.round()
+    forecast = rounds(rig, 2 * DAY)
     assert len(rig.server.requests) < 40
     assert forecast.origin in (Origin.FORECAST, Origin.MODELLED)
     source.zones = known  # type: ignore[method-assign]
@@ -277,9 +275,7 @@ def test_a_model_that_does_worse_than_yesterdays_curve_steps_back_and_says_so(
 
 def test_a_full_disk_stops_no_forecast(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.folder.joinpath("readings").write_text("a file where a folder should be")
-    for _ in range(3):
-        forecast = rig.round()
-        rig.pass_time(HOUR)
+    forecast = rounds(rig, 3 * HOUR, every=HOUR)
     assert forecast.model.startswith("fw48h")
     assert sum("the archive of readings" in record.message for record in caplog.records) == 1
 

@@ -16,7 +16,7 @@ DAYS = 16
 def readings(step_s: int = 3600) -> Readings:
     """Each day 10 g/kWh above the one before: yesterday's curve is always 10 off."""
     per_day = 86_400 // step_s
-    return Readings(NOW - DAYS * DAY, step_s, np.repeat(100.0 + 10 * np.arange(DAYS), per_day))
+    return Readings(NOW - DAYS * DAY, step_s, np.repeat(100.0 + 10 * np.arange(DAYS, dtype=np.float64), per_day))
 
 
 def issues(off: float, days: int = 14, step_s: int = 3600, minutes: int = 0) -> list[Issue]:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from carbonq.forecasters.carbon.archive import Archive, SeriesKey, Span
 from carbonq.forecasters.carbon.archive.filling import filled_series
 from carbonq.forecasters.carbon.archive.readings import FUTURE
 from carbonq.forecasters.carbon.archive.spans import LATE, REACH, backfill, merged, missing, refresh
-from carbonq.forecasters.carbon.archive.suspects import suspects
+from carbonq.forecasters.carbon.archive.suspects import BoolArray, suspects
 from carbonq.forecasters.carbon.foresight.outages import Outages
 from carbonq.forecasters.carbon.foresight.slots import step_of
 from carbonq.forecasters.carbon.models.series import Readings
@@ -39,6 +39,11 @@ FOLLOWED, FAR = timedelta(days=31), timedelta(days=366)
 WEEK = timedelta(days=7)
 
 
+class _LaidOut(NamedTuple):
+    raw: Readings
+    suspicious: BoolArray
+
+
 class Feed:
     """What the source does wrong never leaves it: that is told once and rested on. StorageFailed does."""
 
@@ -51,9 +56,7 @@ class Feed:
         self._lock = threading.Lock()
         self._covered: tuple[Span, ...] | None = None
         self._in_vain: tuple[Span, ...] = ()
-        self._raw: Readings | None = None
-        self._readings: Readings | None = None
-        self._suspicious = np.zeros(0, bool)
+        self._readings: _LaidOut | None = None
         self._estimated: dict[Span, datetime | None] = {}  # with when the readings came after all
         self._pulled_at: datetime | None = None
         self._thorough_at: datetime | None = None
@@ -151,15 +154,16 @@ class Feed:
 
         Suspicious values, such as one that has not moved for a day, are gaps.
         """
-        known = self._laid_out(now)
-        return _without_tail(known._replace(values=known.values[: max(0, known.step_of(now) + 1)]))
+        raw, suspicious = self._laid_out(now)
+        until = max(0, raw.step_of(now) + 1)
+        return _without_tail(raw._replace(values=np.where(suspicious[:until], np.nan, raw.values[:until])))
 
     def left_out(self, now: datetime) -> int:
         """How many steps of the last week were left out as suspicious."""
-        recent = self._laid_out(now).step_of(now - WEEK)
-        return int(np.count_nonzero(self._suspicious[max(0, recent) :]))
+        raw, suspicious = self._laid_out(now)
+        return int(np.count_nonzero(suspicious[max(0, raw.step_of(now - WEEK)) :]))
 
-    def _laid_out(self, now: datetime) -> Readings:
+    def _laid_out(self, now: datetime) -> _LaidOut:
         if self._readings is None:
             self._lay_out(now, anew=True)
         assert self._readings is not None  # noqa: S101  # laid out above
@@ -201,16 +205,15 @@ class Feed:
     def _lay_out(self, now: datetime, *, anew: bool) -> None:
         """Read from the archive what may have changed, and judge it beside the rest."""
         with self._lock:
-            raw = self._raw
-            if raw is None or anew:
+            before = self._readings
+            if before is None or anew:
                 first = self.covered[0].start if self.covered else now
                 raw = self._archive.readings(self.key, self.step_s, max(first, now - REACH), now)
             else:
                 fresh = self._archive.readings(self.key, self.step_s, now - SHORT_PAST, now)
-                raw = _continued(raw, fresh)
-            self._raw = raw
-            self._suspicious = suspects(raw, jumps=self.info.signal is SignalKind.AVERAGE)
-            self._readings = raw._replace(values=np.where(self._suspicious, np.nan, raw.values))
+                raw = _continued(before.raw, fresh)
+            jumps = self.info.signal is SignalKind.AVERAGE
+            self._readings = _LaidOut(raw, suspects(raw, jumps=jumps))
 
 
 def _unless_not_found(check: Callable[[], Answer]) -> Answer | None:
