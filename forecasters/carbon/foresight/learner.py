@@ -26,7 +26,8 @@ MakeModel = Callable[[int], CarbonModel]
 LEAST = timedelta(days=2)
 """Of less history a model can tell no day from another."""
 FULL = timedelta(days=28)
-AHEAD = timedelta(days=7)
+AHEAD = timedelta(days=9)
+"""A week, by the latest readings there are of the slowest sources."""
 GROWN = 1.25
 """A model is fitted anew within the day when the history behind it has grown so much."""
 OWN_KEPT, PUBLISHED_KEPT = SPAN + timedelta(days=2), timedelta(days=61)
@@ -94,7 +95,7 @@ class Learner:
     # --- answering
 
     def foretell(self, now: datetime, grid: SlotGrid, *, longest_age: timedelta) -> Foretold | None:
-        """None while it has not learnt, or where the last reading is older than that. It may end before the grid does: a week
+        """None while it has not learnt, or where the last reading is older than that. it may end before the grid does: nine days
         after the last reading nothing is known of the day. Raises ValueError for a model's nonsense."""
         fit, readings = self._fit, self.feed.readings(now)
         if fit is None or not len(readings.values) or now - readings.end > longest_age:
