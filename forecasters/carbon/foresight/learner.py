@@ -95,7 +95,7 @@ class Learner:
     # --- answering
 
     def foretell(self, now: datetime, grid: SlotGrid, *, longest_age: timedelta) -> Foretold | None:
-        """None while it has not learnt, or where the last reading is older than that. it may end before the grid does: nine days
+        """None while it has not learnt, or where the last reading is older than that. It may end before the grid does: nine days
         after the last reading nothing is known of the day. Raises ValueError for a model's nonsense."""
         fit, readings = self._fit, self.feed.readings(now)
         if fit is None or not len(readings.values) or now - readings.end > longest_age:
