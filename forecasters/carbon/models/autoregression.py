@@ -19,9 +19,9 @@ from carbonq.forecasters.carbon.models.transform import Transform
 
 PHASES = 4
 """Times of day that have regressions of their own, equally spaced from 00 UTC."""
-_NEARNESS_H, _FLOOR = 3.0, 0.2
+_NEARNESS_H, _FLOOR = 2.0, 0.2
 """How the weight of an origin falls with the hours between it and the phase, and the weight that all keep."""
-_CLIMATE_PENALTY, _PENALTY = 1e-3, 3e-3
+_CLIMATE_PENALTY, _PENALTY = 1e-3, 1e-3
 _HALF_LIFE_DAYS = 180.0
 """Of the regular part: a grid is rebuilt year by year."""
 
@@ -69,7 +69,8 @@ class Autoregression:
     def _regress(self, readings: Readings, deviations: list[FloatArray]) -> None:
         per_day = 86_400 // readings.step_s
         steps, horizon = len(readings.values), self._horizon
-        origins = np.arange(self._shape.reach_days * per_day, steps - horizon + 1)
+        hourly = max(1, per_day // 24)  # of finer steps one origin an hour is enough to learn from
+        origins = np.arange(self._shape.reach_days * per_day, steps - horizon + 1, hourly)
         inputs = self._inputs(readings, deviations[0], origins)
         since_midnight = (origins + readings.step_of_day) % per_day
         grams, moments = [], []

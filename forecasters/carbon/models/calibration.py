@@ -61,13 +61,17 @@ def _covered(errors: FloatArray, day: int, moved: FloatArray, per_day: int) -> F
 
 
 def band(errors: FloatArray, moved: Sequence[float], per_day: int) -> FloatArray:
-    """Offsets (len(QUANTILES), horizon) relative to `scale_of` the forecast; from the latest errors (days, horizon)."""
+    """Offsets (len(QUANTILES), horizon) relative to `scale_of` the forecast; from the latest errors (days, horizon), of which
+    some must be known for each hour of the first day."""
     offsets = np.zeros((len(QUANTILES), errors.shape[1]))
     rows = [low for low, _ in PAIRS] + [high for _, high in PAIRS]
     for first in range(0, errors.shape[1], per_day):
         columns = slice(first, min(first + per_day, errors.shape[1]))
         latest = errors[-(WINDOW_DAYS + first // per_day) :, columns]
         offsets[rows, columns] = _quantiles(latest, _levels(moved), per_day, coarse=False)
+        if first:  # errors so far ahead may not be known yet: then those of the day before them
+            before = offsets[:, columns.start - per_day : columns.stop - per_day]
+            offsets[:, columns] = np.where(np.isfinite(offsets[:, columns]), offsets[:, columns], before)
     offsets[:MEDIAN] = np.minimum(offsets[:MEDIAN], 0.0)
     offsets[MEDIAN + 1 :] = np.maximum(offsets[MEDIAN + 1 :], 0.0)
     ordered: FloatArray = np.sort(offsets, axis=0)

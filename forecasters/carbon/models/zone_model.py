@@ -31,6 +31,8 @@ _RECENT = timedelta(days=40)
 """As much as a forecast looks back on."""
 _LEAST_COVERAGE = 0.3
 """Of the history, by values known in advance: with less there is too little to learn from."""
+_FEWEST_ERRORS = 3
+"""Days of errors at each hour, below which no band is made of them."""
 _PLAIN_BAND = np.array([-0.25, -0.2, -0.1, 0.0, 0.1, 0.2, 0.25])
 """Relative errors while none are known."""
 _REHEARSALS = (
@@ -141,10 +143,11 @@ class ZoneModel:
         self._bands, self._paths = [], []
         for phase in range(PHASES):
             mine = errors[phases == phase]
-            few = np.isfinite(mine[:, : self._per_day]).sum() < 3 * self._per_day
+            few = np.isfinite(mine[:, : self._per_day]).sum(axis=0).min() < _FEWEST_ERRORS if len(mine) else True
             plain = np.repeat(_PLAIN_BAND[:, None], self._horizon, axis=1)
             self._bands.append(plain if few else calibration.band(mine, moved, self._per_day))
-            self._paths.append(mine[np.isfinite(mine).all(axis=1)].astype(np.float32))
+            whole = mine[np.isfinite(mine).all(axis=1)]
+            self._paths.append(whole[-calibration.WINDOW_DAYS :].astype(np.float32))
 
     # --- forecasting
 
