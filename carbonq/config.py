@@ -172,7 +172,7 @@ def _usual_sources(given: Mapping[str, Given]) -> Iterator[str]:
     for source, wanted in _KEYED.items():
         if all(key in given and given[key].value for key in wanted):
             yield source
-    yield from ("uk", "rte", "energy-charts", "typical")
+    yield from ("uk", "energy-charts", "rte", "typical")
 
 
 def _rooted(key: str, given: Given) -> object:

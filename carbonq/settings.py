@@ -95,7 +95,7 @@ class Settings(StrictValue):
         json_schema_extra=_depends,
         description="providers of carbon intensity, asked in this order: `csv:PATH`, `parquet:PATH`, `uk`, "
         "`energy-charts`, `rte`, `carbon-aware-sdk:URL`, `electricity-maps`, `watttime`, `entsoe`, `eia`, `typical`; "
-        "default: those whose keys are set, then `uk`, `rte`, `energy-charts` and `typical`; "
+        "default: those whose keys are set, then `uk`, `energy-charts`, `rte` and `typical`; "
         "each is asked for the zones that it knows",
     )
     signal: SignalKind = Field(

@@ -138,7 +138,7 @@ KEYS = {
     "CARBONQ_ENTSOE_KEY": "hunter2-entsoe",
     "CARBONQ_EIA_KEY": "hunter2-eia",
 }
-KEYLESS = ("uk", "rte", "energy-charts", "typical")
+KEYLESS = ("uk", "energy-charts", "rte", "typical")
 
 
 @pytest.mark.parametrize(
