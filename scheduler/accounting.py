@@ -75,6 +75,8 @@ def make_receipt(
         avoided_g=baseline_g - emissions_g if baseline_g is not None and emissions_g is not None else None,
         forecast_avoided_g=_promised_g(job),
         intensity_source=series.source if series else "",
+        signal=series.signal if series else None,
+        scope=series.scope if series else None,
         intensity_origins=_origins((*slots, *baseline_slots)),
         attribution=series.attribution if series else "",
         notes=tuple(_notes(account, slots, baseline_slots, baseline_start)),
@@ -93,6 +95,14 @@ def with_changed_actuals(last: Receipt, anew: Receipt) -> Receipt | None:
     )
     note = f"{ACTUALS_CHANGED}: {told or 'what was estimated has been reported'}"
     return anew.model_copy(update={"actuals_changed_at": anew.issued_at, "notes": (*anew.notes, note)})
+
+
+def remembering(last: Receipt | None, anew: Receipt) -> Receipt:
+    """A further revision for another reason, such as late energy, with when and how the grid's figures had changed before it."""
+    if last is None or last.actuals_changed_at is None:
+        return anew
+    told = (note for note in last.notes if note.startswith(ACTUALS_CHANGED))
+    return anew.model_copy(update={"actuals_changed_at": last.actuals_changed_at, "notes": (*anew.notes, *told)})
 
 
 def _baseline_g(receipt: Receipt) -> float | None:

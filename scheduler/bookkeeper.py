@@ -11,7 +11,13 @@ from carbonq.domain.job import Job, Measurement
 from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, Revised
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.domain.time import Clock
-from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt, with_changed_actuals
+from carbonq.scheduler.accounting import (
+    CAPACITY_UNKNOWN,
+    BaselineStart,
+    make_receipt,
+    remembering,
+    with_changed_actuals,
+)
 from carbonq.scheduler.baseline import baseline_starts
 from carbonq.scheduler.pools import pools_of
 
@@ -29,7 +35,7 @@ class _Ended(NamedTuple):
     job: Job
     measurements: Sequence[Measurement]
     baseline: BaselineStart
-    revision: int
+    last: Receipt | None
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -59,7 +65,7 @@ class Bookkeeper:
         starts = self._baselines([job for job, _ in ended])
         return self._account(
             [
-                _Ended(job, measurements, _kept(last) or starts[job.id], last.revision + 1 if last else 1)
+                _Ended(job, measurements, _kept(last) or starts[job.id], last)
                 for job, measurements in ended
                 for last in [self._ledger.get(job.id)]
             ]
@@ -74,7 +80,7 @@ class Bookkeeper:
                 self._open().pop(last.job_id, None)
                 continue
             baseline = _kept(last) or BaselineStart(found[0].earliest_start, capacity_known=False)
-            waiting.append(_Ended(*found, baseline, last.revision + 1))
+            waiting.append(_Ended(*found, baseline, last))
         return self._account(waiting, only_news=True)
 
     def revise(self) -> int:
@@ -88,7 +94,7 @@ class Bookkeeper:
         booked = 0
         for last, (job, measurements) in ended.values():
             baseline = _kept(last) or BaselineStart(job.earliest_start, capacity_known=False)
-            one = _Ended(job, measurements, baseline, last.revision + 1)
+            one = _Ended(job, measurements, baseline, last)
             anew = self._receipt(one, {m.zone: self._outlook.history(m.zone, *one.span) for m in measurements})
             changed = with_changed_actuals(last, anew)
             if changed is not None and not _is_open(changed):
@@ -116,7 +122,7 @@ class Bookkeeper:
         actual = self._actual(ended) if ended else {}
         booked = 0
         for one in ended:
-            receipt = self._receipt(one, actual)
+            receipt = remembering(one.last, self._receipt(one, actual))
             if only_news and receipt.slots == self._open()[one.job.id].slots and _is_open(receipt):
                 continue
             self._ledger.book(receipt)
@@ -133,7 +139,7 @@ class Bookkeeper:
             actual,
             ended.baseline,
             issued_at=self._clock.now(),
-            revision=ended.revision,
+            revision=ended.last.revision + 1 if ended.last else 1,
             default_zone=self._zone,
         )
 

@@ -279,7 +279,10 @@ def attempts(measurements: Sequence[Measurement], now: datetime) -> str:
 
 def receipt_fields(receipt: Receipt, now: datetime) -> str:
     promised = receipt.forecast_avoided_g
-    origins = ", ".join(origin.value for origin in receipt.intensity_origins)
+    kinds = [each.value for each in (receipt.signal, receipt.scope) if each]
+    known_as = ", ".join(
+        [*([" ".join(kinds)] if kinds else []), *(origin.value for origin in receipt.intensity_origins)]
+    )
     return fields(
         [
             ("energy", energy(receipt.energy_j)),
@@ -288,7 +291,7 @@ def receipt_fields(receipt: Receipt, now: datetime) -> str:
             ("if started at once", mass(receipt.baseline.emissions_g) if receipt.baseline else UNKNOWN),
             ("avoided", _avoided(receipt.avoided_g)),
             ("promised", mass(promised) if promised is not None else ""),
-            ("intensity", f"{receipt.intensity_source} ({origins})" if origins else receipt.intensity_source),
+            ("intensity", f"{receipt.intensity_source} ({known_as})" if known_as else receipt.intensity_source),
             ("deadline", _deadline(receipt, now)),
             ("delayed", "" if receipt.delay_s is None else format_duration(receipt.delay_s)),
             *(("note", text) for text in receipt.notes),

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from carbonq.domain.carbon import Origin, Zone
+from carbonq.domain.carbon import Origin, Scope, SignalKind, Zone
 from carbonq.domain.energy import EnergyReading
 from carbonq.domain.job import JobState
 from carbonq.domain.value import UtcTime, Value
@@ -73,6 +73,8 @@ class Receipt(Value):
     avoided_g: float | None
     forecast_avoided_g: float | None = None
     intensity_source: str
+    signal: SignalKind | None = Field(default=None, description="of the intensity; None where none was known")
+    scope: Scope | None = None
     intensity_origins: tuple[Origin, ...] = ()
     attribution: str = ""
     actuals_changed_at: UtcTime | None = Field(

@@ -249,7 +249,7 @@ def _sources_table(report: Report) -> Markup:
         [
             source.zone,
             source.source,
-            source.signal or fmt.UNKNOWN,
+            " ".join(filter(None, (source.signal, source.scope))) or fmt.UNKNOWN,
             " and ".join(source.origins) or fmt.UNKNOWN,
             source.attribution or "none given",
             f"{source.jobs:,}",
@@ -266,14 +266,15 @@ def _forecasts_table(report: Report) -> Markup:
             one.zone,
             one.source,
             one.model,
+            f"{one.signal} {one.scope}",
             one.origin,
             fmt.moment(one.issued_at, report.zone),
             fmt.span(one.age_s),
         ]
         for one in report.forecast_sources
     ]
-    heads = ["zone", "source", "model", "known as", "issued", "age at this report"]
-    return table("Forecasts that are drawn", heads, rows, words=4)
+    heads = ["zone", "source", "model", "signal", "known as", "issued", "age at this report"]
+    return table("Forecasts that are drawn", heads, rows, words=5)
 
 
 def _remark(remark: Remark) -> str:

@@ -89,11 +89,14 @@ COLUMNS: dict[str, Callable[[Receipt], object]] = {
     "avoided_g": avoided_g,
     "forecast_avoided_g": lambda r: r.forecast_avoided_g,
     "intensity_source": lambda r: r.intensity_source,
+    "signal": lambda r: r.signal and r.signal.value,
+    "scope": lambda r: r.scope and r.scope.value,
     "intensity_origins": lambda r: "+".join(r.intensity_origins),
     "attribution": lambda r: r.attribution,
     "status": lambda r: r.status.value,
     "revision": lambda r: r.revision,
     "issued_at": lambda r: iso(r.issued_at),
+    "actuals_changed_at": lambda r: r.actuals_changed_at and iso(r.actuals_changed_at),
     "notes": lambda r: "; ".join(r.notes),
 }
 """What each column of the CSV holds: the names carry the units."""

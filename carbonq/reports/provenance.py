@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import Field
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, Scope, SignalKind, Zone
 from carbonq.domain.receipt import ACTUALS_CHANGED, Receipt
 from carbonq.domain.value import UtcTime, Value
 from carbonq.reports.summary import Tally
@@ -20,7 +21,8 @@ class IntensityUse(Value):
 
     zone: Zone
     source: str
-    signal: SignalKind | None = Field(description="None where only the receipts tell of it")
+    signal: SignalKind | None = Field(description="None where neither a receipt nor a series says it")
+    scope: Scope | None = Field(description="as of the signal")
     origins: tuple[Origin, ...]
     attribution: str
     jobs: int
@@ -32,6 +34,8 @@ class ForecastUse(Value):
     zone: Zone
     source: str
     model: str
+    signal: SignalKind
+    scope: Scope
     origin: Origin
     issued_at: UtcTime
     fetched_at: UtcTime
@@ -46,29 +50,43 @@ class Remark(Value):
     jobs: int
 
 
+class _Kind(NamedTuple):
+    """What must not be added up as one: grams by different signals are different quantities."""
+
+    zone: Zone
+    source: str
+    signal: SignalKind | None
+    scope: Scope | None
+
+
 def intensity_uses(receipts: Iterable[Receipt], series: Sequence[IntensitySeries]) -> tuple[IntensityUse, ...]:
-    """The sources that receipts name, with the signal of the series of that zone and source."""
-    signals = {(one.zone, one.source): one.signal for one in series}
-    attributions = {(one.zone, one.source): one.attribution for one in series}
-    jobs = Counter[tuple[Zone, str]]()
-    origins: dict[tuple[Zone, str], set[Origin]] = defaultdict(set)
+    """The sources that receipts name, each signal and scope of one for itself; where a receipt does not say them, the series
+    of that zone and source do."""
+    known = {(one.zone, one.source): one for one in series}
+    uses: dict[_Kind, list[Receipt]] = defaultdict(list)
     for receipt in receipts:
-        key = receipt.zone, receipt.intensity_source
-        jobs[key] += 1
-        origins[key].update(receipt.intensity_origins)
-        if receipt.attribution:
-            attributions[key] = receipt.attribution
+        uses[_kind(receipt, known.get((receipt.zone, receipt.intensity_source)))].append(receipt)
     return tuple(
         IntensityUse(
-            zone=zone,
-            source=source,
-            signal=signals.get((zone, source)),
-            origins=tuple(origin for origin in Origin if origin in origins[zone, source]),
-            attribution=attributions.get((zone, source), ""),
-            jobs=jobs[zone, source],
+            zone=kind.zone,
+            source=kind.source,
+            signal=kind.signal,
+            scope=kind.scope,
+            origins=tuple(origin for origin in Origin if any(origin in one.intensity_origins for one in uses[kind])),
+            attribution=next(
+                (one.attribution for one in reversed(uses[kind]) if one.attribution),
+                known[kind[:2]].attribution if kind[:2] in known else "",
+            ),
+            jobs=len(uses[kind]),
         )
-        for zone, source in sorted(jobs)
+        for kind in sorted(uses, key=lambda kind: tuple(map(str, kind)))
     )
+
+
+def _kind(receipt: Receipt, series: IntensitySeries | None) -> _Kind:
+    signal = receipt.signal or (series.signal if series else None)
+    scope = receipt.scope or (series.scope if series else None)
+    return _Kind(receipt.zone, receipt.intensity_source, signal, scope)
 
 
 def forecast_uses(forecasts: Iterable[Forecast], issued_at: datetime) -> tuple[ForecastUse, ...]:
@@ -77,6 +95,8 @@ def forecast_uses(forecasts: Iterable[Forecast], issued_at: datetime) -> tuple[F
             zone=one.zone,
             source=one.source,
             model=one.model,
+            signal=one.signal,
+            scope=one.scope,
             origin=one.origin,
             issued_at=one.issued_at,
             fetched_at=one.fetched_at,
@@ -137,6 +157,11 @@ def assumptions(total: Tally, signals: Iterable[SignalKind | None]) -> tuple[str
         )
     if SignalKind.MARGINAL in kinds:
         said.append("A marginal intensity estimates what one more kWh emits; it is a model's answer, never a reading.")
+    if len(kinds) > 1:
+        said.append(
+            "Some jobs are reckoned by an average intensity, others by a marginal one. These grams are different quantities:"
+            " the totals add up both, so look at the jobs of each signal by themselves."
+        )
     if total.overhead_energy_j:
         said.append(
             "Energy of attempts that failed or were lost is in the emissions and not in the baseline: a retry makes"

@@ -15,6 +15,7 @@ from carbonq.reports.words import (
     energy_knowledge,
     group_name,
     heading_of,
+    known_as,
     part_name,
     settled,
     verdict,
@@ -142,12 +143,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
             f"{part_name(use.component)}: {use.provenance} by {fmt.printable(use.method)}, {fmt.energy(use.energy_j)}{sure}, {fmt.count(use.jobs, 'job')}",
         )
     for source in report.sources:
-        origins = " and ".join(source.origins) or "of unknown origin"
         credit = f"; {fmt.printable(source.attribution)}" if source.attribution else ""
         yield (
             "intensity",
-            f"{fmt.printable(source.zone)} from {fmt.printable(source.source)}, {origins}, {fmt.count(source.jobs, 'job')}{credit}",
+            f"{fmt.printable(source.zone)} from {fmt.printable(source.source)}, {known_as(source)}, {fmt.count(source.jobs, 'job')}{credit}",
         )
+    if len({source.signal for source in report.sources} - {None}) > 1:
+        yield "", "average and marginal grams are different quantities: look at each signal's jobs by themselves"
     for forecast in report.forecast_sources:
         issued = fmt.moment(forecast.issued_at, report.zone)
         yield (

@@ -4,6 +4,7 @@ from carbonq.domain.energy import Component
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
+from carbonq.reports.provenance import IntensityUse
 from carbonq.reports.summary import Tally
 
 
@@ -81,3 +82,9 @@ def settled(total: Tally) -> str:
 def part_name(component: Component) -> str:
     """`GPU`, `CPU`, `memory`."""
     return "memory" if component is Component.DRAM else component.upper()
+
+
+def known_as(source: IntensityUse) -> str:
+    """`average lifecycle, measured and estimated`."""
+    kind = " ".join(filter(None, (source.signal, source.scope)))
+    return ", ".join(filter(None, (kind, " and ".join(source.origins) or "of unknown origin")))

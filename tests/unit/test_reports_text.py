@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from carbonq.domain.carbon import Origin
+from carbonq.domain.carbon import Origin, Scope, SignalKind
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.reports import format as fmt
@@ -70,6 +70,16 @@ def test_more_than_at_once_is_said_and_shown_below_zero() -> None:
 def test_replayed_intensity_is_labelled() -> None:
     assert "Replayed:" in shown(make_receipt(intensity_origins=(Origin.REPLAYED,)))
     assert "Replayed:" not in shown(make_receipt())
+
+
+def test_each_signal_is_named_and_average_and_marginal_grams_are_told_apart() -> None:
+    average = make_receipt("a", signal=SignalKind.AVERAGE, scope=Scope.LIFECYCLE)
+    marginal = make_receipt("b", intensity_source="watttime", signal=SignalKind.MARGINAL, scope=Scope.DIRECT)
+    text = shown(average, marginal)
+    assert "DE from csv, average lifecycle, measured, 1 job" in text
+    assert "DE from watttime, marginal direct, measured, 1 job" in text
+    assert "average and marginal grams are different quantities" in text
+    assert "different quantities" not in shown(average, average)
 
 
 def test_corrections_by_the_grid_are_counted_and_not_listed_one_by_one() -> None:

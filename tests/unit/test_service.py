@@ -439,6 +439,34 @@ def test_energy_that_a_stale_attempt_reports_late_is_booked_as_a_revision(lab: L
     assert (before.baseline, after.energy_j) == (after.baseline, 2 * KWH)
 
 
+def test_late_energy_does_not_make_a_receipt_forget_that_its_grid_corrected_itself(lab: Lab) -> None:
+    lab.submit()
+    lab.clock.advance(hours=3)
+    lab.queue.run_now("job", lab.clock.now())
+    (stale,) = lab.queue.lease(make_worker("lost"), lab.clock.now(), lease_s=30)
+    lab.clock.advance(seconds=60)
+    lab.service.recover()
+    lab.run("job")
+    lab.grid.published = at(24)
+    lab.service.book()
+    correct(lab, 1.1)
+    lab.service.revise()
+    corrected = lab.receipt()
+
+    lab.clock.advance(minutes=5)
+    done = lab.queue.measurements("job")[0]
+    late = done.model_copy(
+        update={"fence": stale.lease.fence, "attempt": 1, "outcome": Outcome.LOST, "worker_id": "lost"}
+    )
+    lab.queue.finish(late)
+    lab.service.book()
+
+    after = lab.receipt()
+    assert (corrected.actuals_changed_at, after.revision) == (lab.clock.now() - timedelta(minutes=5), 3)
+    assert (after.actuals_changed_at, after.notes[-1]) == (corrected.actuals_changed_at, corrected.notes[-1])
+    assert after.notes[-1].startswith("actuals changed: emissions 100")
+
+
 def test_a_job_cancelled_while_it_waited_gets_a_receipt_of_nothing(lab: Lab) -> None:
     lab.submit()
     lab.queue.cancel("job", lab.clock.now())
