@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from carbonq.domain.job import Lease
     from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
     from carbonq.domain.time import Clock, TimeMapping
+    from carbonq.forecasters.carbon.foresight.feature_feed import FeatureSource
     from carbonq.forecasters.carbon.models.series import CarbonModel
     from carbonq.forecasters.carbon.outlook import Outlook
-    from carbonq.forecasters.carbon.weather import OpenMeteo
     from carbonq.scheduler.bundles import Margin
     from carbonq.scheduler.ledger import RedisLedger
     from carbonq.scheduler.queue.board import RedisBoard
@@ -188,13 +189,19 @@ def foresight(settings: Settings, board: RedisBoard | None) -> CarbonOutlook:
         return simple
     from carbonq.forecasters.carbon.foresight import Foresight
 
-    return Foresight(simple, archive_folder(settings), _carbon_model, weather=_weather(settings))
+    return Foresight(simple, archive_folder(settings), _carbon_model, features=list(_features(settings, simple)))
 
 
-def _weather(settings: Settings) -> OpenMeteo | None:
-    from carbonq.forecasters.carbon.weather import open_meteo
+def _features(settings: Settings, outlook: Outlook) -> Iterator[FeatureSource]:
+    """What models may learn from beside the readings: the weather where it is wanted, and what ENTSO-E expects where it is a source."""
+    if settings.weather == "open-meteo":
+        from carbonq.forecasters.carbon.weather import open_meteo
 
-    return open_meteo(settings.open_meteo_url) if settings.weather == "open-meteo" else None
+        yield open_meteo(settings.open_meteo_url)
+    if "entsoe" in settings.sources:
+        from carbonq.forecasters.carbon.sources.entsoe import DayAhead, EntsoeSource
+
+        yield from (DayAhead(source) for source in outlook.measuring if isinstance(source, EntsoeSource))
 
 
 def archive_folder(settings: Settings) -> Path:

@@ -77,7 +77,7 @@ Column = Mapping[datetime, float]
 class OpenMeteo:
     """The mean weather of a zone's places. Errors: NotFound for a zone without places, SourceUnreachable, SourceNonsense."""
 
-    info = INFO
+    info, subject, attribution = INFO, "weather", INFO.attribution
 
     def __init__(
         self, forecasts: JsonClient, previous_runs: JsonClient, places: Mapping[Zone, Sequence[Place]] | None = None

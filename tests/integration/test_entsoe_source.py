@@ -16,9 +16,11 @@ from entsoe.mappings import Area
 from carbonq.domain.carbon import Origin, Scope
 from carbonq.domain.errors import InvalidInput, NotFound, SourceNonsense, SourceRefused, SourceUnreachable
 from carbonq.forecasters.carbon.credentials import Credentials
+from carbonq.forecasters.carbon.foresight.feature_feed import FeatureFeed
+from carbonq.forecasters.carbon.foresight.outages import Outages
 from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.sources import entsoe as module
-from carbonq.forecasters.carbon.sources.entsoe import AREAS, EntsoeSource, entsoe_client
+from carbonq.forecasters.carbon.sources.entsoe import AREAS, FEATURES, DayAhead, EntsoeSource, entsoe_client
 from carbonq.forecasters.carbon.testing.entsoe import (
     GRID,
     EntsoeServer,
@@ -230,3 +232,26 @@ def test_making_the_source_does_not_import_pandas() -> None:
         "print([name for name in ('pandas', 'entsoe', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_model_learns_from_what_was_expected_the_day_before_and_from_what_is_expected_now(
+    entsoe: EntsoeSource,
+) -> None:
+    feed = FeatureFeed(DayAhead(entsoe), "DE", Outages(lambda: 0.0))
+    feed.pull(NOW)
+    (known,) = feed.before(NOW)
+    assert known.names == FEATURES
+    assert known.issues[-1].issued_at <= NOW
+    days = [issue.issued_at.date() for issue in known.issues]
+    assert days == sorted(set(days))
+    assert NOW.date() - days[0] >= 50 * DAY
+
+
+def test_a_zone_that_the_platform_does_not_know_has_no_day_ahead_values_and_is_not_asked_for_again(
+    server: EntsoeServer, entsoe: EntsoeSource
+) -> None:
+    feed = FeatureFeed(DayAhead(entsoe), "US-CAL-CISO", Outages(lambda: 0.0))
+    feed.pull(NOW)
+    feed.pull(NOW + DAY)
+    assert feed.before(NOW + DAY) == ()
+    assert server.requests == []

@@ -76,7 +76,7 @@ class Rig:
         """As after a restart: the archive is there, and what was in memory is not."""
         client = JsonClient(self.server.url, attempts=1, read_timeout_s=2)
         outlook = Outlook([UkSource(client)], last_good=lambda _zone: self.kept)
-        return Foresight(outlook, self.folder, make_model, weather=weather, timer=lambda: self.real_s)
+        return Foresight(outlook, self.folder, make_model, features=[weather] if weather else [], timer=lambda: self.real_s)
 
     @property
     def now(self) -> datetime:

@@ -19,14 +19,13 @@ from carbonq.domain.ports import IntensitySource, Revised
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.archive import Archive
 from carbonq.forecasters.carbon.foresight.anchored import anchored
+from carbonq.forecasters.carbon.foresight.feature_feed import FeatureFeed, FeatureSource
 from carbonq.forecasters.carbon.foresight.feed import UNKNOWN_FOR, Feed
 from carbonq.forecasters.carbon.foresight.learner import Learner, MakeModel, forecast_of
 from carbonq.forecasters.carbon.foresight.memory import Memory
 from carbonq.forecasters.carbon.foresight.outages import Outages
-from carbonq.forecasters.carbon.foresight.weather_feed import WeatherFeed
 from carbonq.forecasters.carbon.outlook import Catalogue, Outlook, sensible, still_good
 from carbonq.forecasters.carbon.sources.typical import profile_zone
-from carbonq.forecasters.carbon.weather import OpenMeteo
 
 Answer = TypeVar("Answer")
 
@@ -55,14 +54,14 @@ class Foresight:
         folder: Path,
         make_model: MakeModel,
         *,
-        weather: OpenMeteo | None = None,
+        features: Sequence[FeatureSource] = (),
         timer: Callable[[], float] = monotonic,
     ) -> None:
         self._outlook, self._make_model, self._timer = outlook, make_model, timer
         self._archive, self._memory = Archive(folder), Memory.below(folder)
         self._outages = Outages(timer)
-        self._weather_source = weather
-        self._weather: dict[Zone, WeatherFeed] = {}
+        self._feature_sources = tuple(features)
+        self._features: dict[Zone, tuple[FeatureFeed, ...]] = {}
         self._learners: dict[Zone, tuple[Learner, ...]] = {}
         self._looked_at: dict[Zone, datetime] = {}
         self._round_began_s = self._spent_s = 0.0
@@ -82,8 +81,8 @@ class Foresight:
     def refresh(self, zone: Zone, now: datetime, end: datetime) -> None:
         """Ask the zone's sources, in their order, until one has fresh readings. Whatever fails is told once and left out."""
         self._look_for_sources(zone, now)
-        if zone in self._weather:
-            self._weather[zone].pull(now)
+        for features in self._features.get(zone, ()):
+            features.pull(now)
         for learner in self._learners[zone]:
             is_fresh = self._tried(ARCHIVE, partial(learner.feed.pull, now))
             self._ask_forecast(learner, now, end)
@@ -217,9 +216,9 @@ class Foresight:
 
     def _learner(self, source: IntensitySource, zone: Zone) -> Learner:
         feed = Feed(source, zone, self._archive, self._outages, slot_s=self._outlook.slot_s)
-        if self._weather_source is not None and zone not in self._weather:
-            self._weather[zone] = WeatherFeed(self._weather_source, zone, self._outages)
-        return Learner(feed, self._make_model, self._memory, self._weather.get(zone), slot_s=self._outlook.slot_s)
+        if zone not in self._features:
+            self._features[zone] = tuple(FeatureFeed(one, zone, self._outages) for one in self._feature_sources)
+        return Learner(feed, self._make_model, self._memory, self._features[zone], slot_s=self._outlook.slot_s)
 
     def _measuring(self, zone: Zone) -> Iterator[IntensitySource]:
         """The sources that may have readings of the zone. Whose list cannot be had is asked all the same."""

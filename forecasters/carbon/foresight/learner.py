@@ -13,10 +13,10 @@ import numpy as np
 from carbonq.domain.carbon import Forecast, Origin
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.foresight.drift import SPAN, Skill, skill, steps_back
+from carbonq.forecasters.carbon.foresight.feature_feed import FeatureFeed
 from carbonq.forecasters.carbon.foresight.feed import Feed
 from carbonq.forecasters.carbon.foresight.memory import Issues, Memory
 from carbonq.forecasters.carbon.foresight.slots import on_slots
-from carbonq.forecasters.carbon.foresight.weather_feed import WeatherFeed
 from carbonq.forecasters.carbon.models.baselines import PUBLISHED, Yesterday
 from carbonq.forecasters.carbon.models.series import QUANTILES, CarbonModel, Features, FloatArray, Readings
 
@@ -52,9 +52,9 @@ class Learner:
     """Fits in one thread while it answers in another: the old model answers until the new one is there."""
 
     def __init__(
-        self, feed: Feed, make_model: MakeModel, memory: Memory, weather: WeatherFeed | None = None, *, slot_s: int
+        self, feed: Feed, make_model: MakeModel, memory: Memory, features: Sequence[FeatureFeed] = (), *, slot_s: int
     ) -> None:
-        self.feed, self._weather = feed, weather
+        self.feed, self._feeds = feed, tuple(features)
         self.own = Issues(memory.by_model, feed.key, slot_s, OWN_KEPT)
         self.published = Issues(memory.by_source, feed.key, slot_s, PUBLISHED_KEPT)
         self._make_model = make_model
@@ -114,21 +114,21 @@ class Learner:
         return Foretold(given, own)
 
     def _features(self, now: datetime) -> tuple[Features, ...]:
-        """The source's own forecasts and the weather, for the model to weigh."""
+        """The source's own forecasts, and the weather and the like, for the model to weigh."""
         known = self.published.before(now)
         own = (Features((PUBLISHED,), self.published.slot_s, known),) if known else ()
-        return (*own, *(self._weather.before(now) if self._weather else ()))
+        return (*own, *(known for feed in self._feeds for known in feed.before(now)))
 
     # --- words
 
     def _credit(self, now: datetime) -> str:
-        weather = self._weather.attribution if self._weather and self._weather.before(now) else ""
-        return "; ".join(filter(None, (self.feed.info.attribution, weather)))
+        others = (feed.attribution for feed in self._feeds if feed.before(now))
+        return "; ".join(dict.fromkeys(filter(None, (self.feed.info.attribution, *others))))
 
     def _name_of(self, model: CarbonModel, readings: Readings) -> str:
         beside = [
             *(["the source's own forecast"] if self.feed.published else []),
-            *(["weather"] if self._weather and self._weather.before(readings.end) else []),
+            *(feed.subject for feed in self._feeds if feed.before(readings.end)),
         ]
         return " and ".join([f"{model.name} on {_days(readings):.0f} days of readings", *beside])
 

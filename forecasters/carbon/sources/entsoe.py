@@ -93,6 +93,21 @@ HOUR = timedelta(hours=1)
 SOLAR, WIND = "B16", ("B18", "B19")
 
 
+class DayAhead:
+    """Tomorrow's load, sun and wind as the operators expect them, for a model of any source's readings to learn from."""
+
+    subject, attribution = "day-ahead load, wind and sun", INFO.attribution
+
+    def __init__(self, source: "EntsoeSource") -> None:
+        self._source = source
+
+    def current(self, zone: Zone, now: datetime) -> "Features":
+        return self._source.day_ahead(zone, now, now + 2 * DAY).before(now)
+
+    def past(self, zone: Zone, start: datetime, end: datetime) -> "Features":
+        return self._source.day_ahead(zone, start, end)
+
+
 class EntsoeSource:
     """Years back, an hour or two late. Raises InvalidInput where entsoe-py is not installed."""
 
