@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carbonq.cli import historical, session
+from carbonq.cli.files import check_place, deliver
 from carbonq.cli.output import Cell, Column, note, say, table, write_json
 
 if TYPE_CHECKING:
@@ -66,10 +67,12 @@ def backtest(
     from carbonq.forecasters.carbon.backtest import Span
 
     here = session.of(ctx)
-    for name in filter(None, (dump, html)):
-        _check_place(name)
     if more and not features:
         raise typer.BadParameter(f"{more[0]!r}: files stand behind --history, --features or --published")
+    read = [name for name in (history, published, *(features or ()), *(more or ())) if name]
+    for name, others in ((dump, read), (html, [*read, *([dump] if dump else [])])):
+        if name:
+            check_place(name, others)
     first = historical.moment(test_from, "--test-from")
     last = historical.moment(test_to, "--test-to", end_of_day=True)
     if last <= first:
@@ -84,10 +87,10 @@ def backtest(
     notes = [*given.notes, *_left_out(trials, scored)]
     if dump:
         shown = _shown(trials)
-        _deliver(_dump(shown), dump)
+        deliver(_dump(shown), dump)
         notes += [f"the dump holds {shown.name}, for carbonq was not tested"] * (shown.name != "carbonq")
     if html:
-        _deliver(_page(given, trials, scored, notes, jobs_s), html)
+        deliver(_page(given, trials, scored, notes, jobs_s), html)
     if here.json:
         write_json(_document(given, span, trials, scored, notes))
     else:
@@ -281,28 +284,6 @@ def _page(
     headings = [column.title for column in _columns(jobs_s)[1:]]
     shown = _shown([trial for trial in trials if trial.name in scored])
     return render(page(given.history.zone, trials, scored, shown, headings=headings, cells=cells, notes=notes))
-
-
-def _check_place(name: str) -> None:
-    """Before minutes of work: whether there is a folder for the file. Raises NotFound and InvalidInput."""
-    from pathlib import Path
-
-    from carbonq.domain.errors import InvalidInput, NotFound
-
-    if not Path(name).parent.is_dir():
-        raise NotFound(f"there is no folder {Path(name).parent}", where=name, hint="make it, or name another one")
-    if Path(name).is_dir():
-        raise InvalidInput(f"{name} is a folder", hint="name a file in it")
-
-
-def _deliver(text: str, name: str) -> None:
-    from pathlib import Path
-
-    path = Path(name)
-    beside = path.with_name(f".{path.name}.part")  # a reader sees the old file or the new one, never half of it
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-    note(f"wrote {path}")
 
 
 COMMANDS: tuple[tuple[str, Any], ...] = (("backtest", backtest),)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carbonq.cli import session
+from carbonq.cli.files import deliver
 from carbonq.cli.output import colourful, note, paint
 
 if TYPE_CHECKING:
@@ -128,11 +129,7 @@ def _deliver(text: str, output: str | None) -> None:
     if output is None or output == "-":
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         return
-    path = Path(output)
-    beside = path.with_name(f".{path.name}.part")  # a reader sees the old report or the new one, never half of it
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-    note(f"wrote {path}")
+    deliver(text, output)
 
 
 COMMANDS: tuple[tuple[str, Any], ...] = (("report", report),)

@@ -112,6 +112,31 @@ def test_without_the_default_model_the_first_one_is_dumped(cli: Cli, history: Pa
     assert rows[-1].startswith("2021-02-26T00:00:00Z,2021-03-01T23:00:00Z,96,")
 
 
+@pytest.mark.parametrize("option", ["--dump", "--html"])
+def test_what_was_read_is_never_written_over(cli: Cli, history: Path, weather: Path, option: str) -> None:
+    link = history.with_name("link.csv")
+    link.symlink_to(history)
+    before = history.read_bytes(), weather.read_bytes()
+    for place in (history, link, weather):
+        words = ("--history", str(history), "--features", str(weather), *TESTED, *CURVES)
+        done = cli("backtest", *words, option, str(place))
+        assert (done.code, done.out) == (2, "")
+        assert "name another file" in done.err
+    assert (history.read_bytes(), weather.read_bytes()) == before
+
+
+def test_dump_and_page_need_a_file_each(cli: Cli, history: Path, tmp_path: Path) -> None:
+    one = str(tmp_path / "one")
+    done = cli("backtest", "--history", str(history), *TESTED, *CURVES, "--dump", one, "--html", one)
+    assert (done.code, sorted(path.name for path in tmp_path.iterdir())) == (2, [history.name])
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(cli: Cli, history: Path) -> None:
+    done = cli("backtest", "--history", str(history), *TESTED, *CURVES, "--dump", "/proc/dump.csv")
+    assert (done.code, done.out) == (3, "")
+    assert "/proc" in done.err
+
+
 def test_half_hours_have_half_hours_ahead(cli: Cli, tmp_path: Path) -> None:
     path, dump = tmp_path / "GB.csv", tmp_path / "dump.csv"
     moments = [START + timedelta(minutes=30 * half) for half in range(48 * 40)]
