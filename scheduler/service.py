@@ -17,7 +17,6 @@ from time import monotonic
 from types import FrameType
 from uuid import uuid4
 
-from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from carbonq.domain.carbon import Forecast, Zone
@@ -28,6 +27,7 @@ from carbonq.domain.time import DEFAULT_SLOT_S, Clock
 from carbonq.scheduler.bookkeeper import Bookkeeper
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, HORIZON_S, Margin, Scene
 from carbonq.scheduler.deciding import Decision, decide
+from carbonq.scheduler.lanes import Lane
 
 log = logging.getLogger("carbonq.scheduler")
 
@@ -40,6 +40,8 @@ REST = 9.0
 """Events make no step take more than a tenth of the time: with many jobs ending, one plan stands for many events."""
 FITS_AT_ONCE = 2
 """So many models are fitted before it is looked whether the scheduler should stop."""
+GRACE_S = 3.0
+"""A step may take so long to finish when the scheduler stops: longer than any plan or receipt, shorter than a provider that hangs."""
 BOOK_ON = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
@@ -93,9 +95,10 @@ class SchedulerService:
         self._stopping = threading.Event()
         self._periods: dict[str, float] = {}
         self._took_s: dict[str, float] = {}
+        self._lanes = {name: Lane() for name in ("default", "sources", "models", "books")}
         self._ticker = BackgroundScheduler(
             timezone=UTC,
-            executors={name: ThreadPoolExecutor(1) for name in ("default", "sources", "models", "books")},
+            executors=self._lanes,
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._watcher = threading.Thread(target=self._watch, name="carbonq-scheduler-watch", daemon=True)
@@ -175,7 +178,7 @@ class SchedulerService:
     # --- the loops
 
     def run(self, stop: threading.Event | None = None) -> None:
-        """Serve until `stop` is set or SIGTERM or SIGINT arrives; finish the step under way, resign and return."""
+        """Serve until `stop` is set or SIGTERM or SIGINT arrives; then as `stop`, and return."""
         stop = stop or threading.Event()
         with _stopped_by_signals(stop):
             self.start()
@@ -199,11 +202,15 @@ class SchedulerService:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Let the step under way finish, then hand over the lead."""
+        """Let the steps under way finish, if they do so soon, then hand over the lead."""
         self._stopping.set()
         if self._ticker.running:
             self._watcher.join()
-            self._ticker.shutdown(wait=True)
+            self._ticker.shutdown(wait=False)
+            until_s = monotonic() + GRACE_S
+            left = [name for name, lane in self._lanes.items() if not lane.rest(max(0.0, until_s - monotonic()))]
+            if left:
+                log.info("stopping without waiting any longer for the %s", " and the ".join(left))
         try:
             self._board.resign(self._holder)
         except QueueUnreachable as error:
@@ -283,7 +290,7 @@ class SchedulerService:
 
     def _note_outage(self, error: CarbonqError) -> None:
         self._leads = False
-        if not self._outage:
+        if not self._outage and not self._stopping.is_set():
             self._outage = True
             log.warning("the queue cannot be reached; it is tried again until it can: %s", error.what)
 

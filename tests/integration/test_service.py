@@ -1,6 +1,7 @@
 """The scheduler's loops on real servers: what happens is acted on without anybody calling a step."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from carbonq.scheduler.planner.first_come import FirstComePlanner
 from carbonq.scheduler.queue.board import RedisBoard
 from carbonq.scheduler.queue.connection import Store
 from carbonq.scheduler.queue.redis_queue import RedisQueue
-from carbonq.scheduler.service import SchedulerService, SchedulerSettings
+from carbonq.scheduler.service import GRACE_S, SchedulerService, SchedulerSettings
 from carbonq.testing import make_job, make_worker
 
 SPEC = b"name: job"
@@ -35,7 +36,7 @@ class Hall:
         self.running: list[SchedulerService] = []
         self.board.put_worker(make_worker(), ttl_s=3600)
 
-    def start(self, holder: str = "one", **settings: Any) -> SchedulerService:
+    def start(self, holder: str = "one", outlook: Outlook | None = None, **settings: Any) -> SchedulerService:
         quick: dict[str, Any] = {"horizon_s": 24 * 3600, "lead_real_s": 1.0, "debounce_real_s": 0.05}
         service = SchedulerService(
             SchedulerSettings(zone="FR", **(quick | settings)),
@@ -44,7 +45,7 @@ class Hall:
             ledger=self.ledger,
             clock=SystemClock(),
             planner=FirstComePlanner(),
-            outlook=Outlook([]),
+            outlook=outlook or Outlook([]),
             holder=holder,
         )
         service.start()
@@ -194,3 +195,32 @@ def test_a_step_that_fails_is_logged_and_tried_again(
         hall.until(lambda: any("replan failed" in record.message for record in caplog.records))
         hall.submit("two")
         hall.until(lambda: hall.planned("one") and hall.planned("two"))
+
+
+class HangingOutlook(Outlook):
+    """A provider that neither answers nor hangs up."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def refresh(self, zone: str, now: datetime, end: datetime) -> None:
+        self.asked.set()
+        self.released.wait(60)
+
+
+def test_a_provider_that_hangs_holds_up_neither_plans_nor_the_end(hall: Hall) -> None:
+    outlook = HangingOutlook()
+    service = hall.start(outlook=outlook)
+    try:
+        assert outlook.asked.wait(10)
+        hall.submit()
+        hall.until(hall.planned)
+
+        began = time.monotonic()
+        service.stop()
+
+        assert time.monotonic() - began < GRACE_S + 3
+        assert hall.board.lead("next", 5.0)
+    finally:
+        outlook.released.set()
