@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from carbonq.client import Catalogue, Client
+    from carbonq.client import Catalogue, Client, Grid
     from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
     from carbonq.domain.job import Lease
     from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
@@ -248,6 +248,22 @@ def client(settings: Settings) -> Client:
         catalogue=cache(lambda: catalogue(settings)),
         predictor=predictor(settings, on.speed),
     )
+
+
+def grid(settings: Settings) -> Grid:
+    """What can be asked of the grid: through the queue, where its server answers, else of the sources themselves."""
+    from carbonq.clock import SystemClock
+    from carbonq.domain.errors import QueueUnreachable
+    from carbonq.grid_client import GridClient, GridSettings
+
+    try:
+        return client(settings)
+    except QueueUnreachable:
+        on_demand = OnDemand(lambda: outlook(settings, None))
+        of_sources = GridSettings(settings.zone, 2 * settings.refresh_s)
+        return GridClient(
+            of_sources, clock=SystemClock(), outlook=on_demand, catalogue=cache(lambda: catalogue(settings))
+        )
 
 
 # --- the services

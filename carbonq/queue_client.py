@@ -7,14 +7,14 @@ import hashlib
 import os
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import inf
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
-from carbonq.client import Catalogue, Explanation, SourceUse, Submitted, ZoneInfo
-from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+from carbonq.client import Catalogue, Explanation, Submitted
+from carbonq.domain.carbon import Zone
 from carbonq.domain.energy import PowerProfile
 from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound, QueueUnreachable
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, Measurement, WorkerInfo
@@ -35,6 +35,7 @@ from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
 from carbonq.domain.time import Clock, iso
 from carbonq.domain.units import format_duration
+from carbonq.grid_client import GridClient, GridSettings
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, Margin, Scene
 
 if TYPE_CHECKING:
@@ -55,18 +56,16 @@ ONE_PIECE = "it runs in one piece: `interruptible` is kept, but nothing is pause
 
 
 @dataclass(frozen=True)
-class ClientSettings:
-    """What of the settings a client needs. `fresh_s`: how old the scheduler's forecast may be before the source is asked."""
+class ClientSettings(GridSettings):
+    """What of the settings a client needs."""
 
-    zone: Zone
     slot_s: int
     horizon_s: int
-    fresh_s: float
     margin: Margin = DEFAULT_MARGIN
 
 
-class QueueClient:
-    """See `carbonq.client.Client`. `catalogue` asks the sources which zones they list."""
+class QueueClient(GridClient):
+    """See `carbonq.client.Client`."""
 
     def __init__(
         self,
@@ -82,13 +81,10 @@ class QueueClient:
         catalogue: Callable[[], Catalogue],
         predictor: EnergyPredictor,
     ) -> None:
+        super().__init__(settings, board=board, clock=clock, outlook=outlook, catalogue=catalogue)
         self._settings = settings
         self._queue, self._board, self._ledger, self._log_tail = queue, board, ledger, log_tail
-        self._clock, self._planner, self._outlook, self._catalogue = clock, planner, outlook, catalogue
-        self._predictor = predictor
-
-    def now(self) -> datetime:
-        return self._clock.now()
+        self._planner, self._predictor = planner, predictor
 
     # --- handing in
 
@@ -300,42 +296,6 @@ class QueueClient:
         events = self._queue.events(cursor, block_s=block_s)
         ended = dict.fromkeys(event.job_id for event in events if event.state in TERMINAL and event.job_id in wanted)
         return events[-1].cursor if events else cursor, list(ended)
-
-    # --- the grid
-
-    def forecast(self, zone: Zone | None, hours: float) -> Forecast:
-        """The scheduler's own while it is fresh, else the sources'.
-
-        The scheduler looks as far ahead as the settings say from when it asked: what is fresh may end that much sooner.
-        """
-        zone, now = zone or self._settings.zone, self._clock.now()
-        end = now + timedelta(hours=hours)
-        kept = self._board.forecast(zone)
-        age_s = (now - kept.fetched_at).total_seconds() if kept is not None else 0.0
-        if kept is not None and age_s < self._settings.fresh_s and kept.grid.end >= end - timedelta(seconds=age_s):
-            return kept.cut(now, end)
-        return self._outlook.forecast(zone, now, end)
-
-    def actual(self, zone: Zone | None, start: datetime, end: datetime) -> IntensitySeries:
-        zone = zone or self._settings.zone
-        kept = self._board.actual(zone)
-        if kept is not None and kept.mean(start, end) is not None:
-            return kept.model_copy(update={"readings": tuple(kept.within(start, end))})
-        return self._outlook.history(zone, start, end)
-
-    def sources(self) -> list[SourceUse]:
-        return list(self._catalogue().sources)
-
-    def zones(self) -> list[ZoneInfo]:
-        known = self._catalogue().zones
-        return [
-            ZoneInfo(zone, sources, _zone_note(zone == self._settings.zone, sources)) for zone, sources in known.items()
-        ]
-
-
-def _zone_note(is_ours: bool, sources: Sequence[str]) -> str:
-    notes = ("this machine's zone" if is_ours else "", "a typical profile only" if sources == ("typical",) else "")
-    return ", ".join(filter(None, notes))
 
 
 def _patiently(ask: Callable[[], Answer], until_s: float = inf) -> Answer:

@@ -157,18 +157,25 @@ def _ticks(curve: Curve) -> str:
 def _windows(best: Sequence[tuple[float, Window | None]], found: Forecast, now: datetime) -> str:
     series = found.series()
     at_once = {span_s: series.mean(now, now + timedelta(seconds=span_s)) for span_s, _ in best}
-    columns = [Column("CLEANEST"), Column("FROM"), Column("TO"), Column("g/kWh", right=True), Column("AGAINST AT ONCE")]
+    columns = [
+        Column("CLEANEST"),
+        Column("FROM"),
+        Column("", spare=1),
+        Column("TO"),
+        Column("g/kWh", right=True),
+        Column("AGAINST AT ONCE"),
+    ]
     return table(columns, [_window(span_s, window, at_once[span_s], now) for span_s, window in best])
 
 
 def _window(span_s: float, window: Window | None, at_once: float | None, now: datetime) -> list[Cell | str]:
     span = format_duration(span_s)
     if window is None:
-        return [span, "the forecast is too short for it", "", "", ""]
-    start = words.clock_time(window.start, now)
+        return [span, "the forecast is too short for it", "", "", "", ""]
     return [
         span,
-        f"{start} ({words.relative(window.start, now)})",
+        words.clock_time(window.start, now),
+        words.relative(window.start, now),
         words.clock_time(window.end, now),
         f"{window.intensity_g_per_kwh:.0f}",
         _against(window.intensity_g_per_kwh, at_once),

@@ -117,13 +117,13 @@ def forecast(
         historical.forecast(here, past, model, hours, window_s, zone)
         return
     wanted = zone.upper() if zone else here.flags.get("zone")
-    found = here.client.forecast(str(wanted) if wanted else None, hours)
+    found = here.grid.forecast(str(wanted) if wanted else None, hours)
     if here.json:
         write_json(found)
         return
     from carbonq.cli import chart
 
-    say(chart.forecast(found, here.client.now(), hours, window_s))
+    say(chart.forecast(found, here.grid.now(), hours, window_s))
 
 
 def zones(
@@ -138,8 +138,8 @@ def zones(
     """
     here = session.of(ctx)
     sought = (search or "").lower()
-    found = [info for info in here.client.zones() if sought in f"{info.zone} {info.note}".lower()]
-    sources = here.client.sources()
+    found = [info for info in here.grid.zones() if sought in f"{info.zone} {info.note}".lower()]
+    sources = here.grid.sources()
     if here.json:
         write_json({"sources": sources, "zones": found})
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import typer
 
-    from carbonq.client import Client
+    from carbonq.client import Client, Grid
     from carbonq.settings import Settings
 
 
@@ -40,6 +40,10 @@ class Session:
     @cached_property
     def client(self) -> Client:
         return cast("Client", self.part("bootstrap").client(self.settings))
+
+    @cached_property
+    def grid(self) -> Grid:
+        return cast("Grid", self.part("bootstrap").grid(self.settings))
 
 
 def of(ctx: typer.Context) -> Session:

@@ -258,7 +258,7 @@ class Cli:
     def __post_init__(self) -> None:
         self.parts["bootstrap"] = self.house
         self.house.settings = self._settings
-        self.house.client = lambda settings: self.client
+        self.house.client = self.house.grid = lambda settings: self.client
 
     def _settings(self, flags: Mapping[str, object]) -> object:
         self.flags = flags
