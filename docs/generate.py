@@ -11,15 +11,22 @@ from typing import Any
 
 from carbonq import schemas
 from carbonq.cli import reference
+from carbonq.domain.carbon import SourceInfo
 from carbonq.domain.job import TERMINAL, TRANSITIONS, JobState
-from carbonq.domain.units import DURATION_PATTERN, SIZE_PATTERN
+from carbonq.domain.units import DURATION_PATTERN, SIZE_PATTERN, format_duration
 from carbonq.domain.written import ENV_NAME_PATTERN, NAME_PATTERN, ZONE_PATTERN
-from carbonq.settings import ENV_PREFIX
+from carbonq.forecasters.carbon import weather
+from carbonq.forecasters.carbon.generation import DIRECT, LIFECYCLE
+from carbonq.forecasters.carbon.registry import make_source
+from carbonq.forecasters.carbon.sources import entsoe
+from carbonq.settings import ENV_PREFIX, SECRETS, SOURCE_KINDS, Settings
 
 DOCS = Path(__file__).resolve().parent
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 Schema = dict[str, Any]
+
+_YEAR_S = 365 * 86_400
 
 _PATTERNS = {
     DURATION_PATTERN: "duration, such as `2h30m`",
@@ -63,10 +70,66 @@ def states() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> pending: submitted", *arrows, *ends, "```"])
 
 
+def sources() -> str:
+    """What each source says of itself, then the factors by which fuels are turned into grams."""
+    rows = [(f"`{word}`", *_gives(info)) for word, info in _infos().items()]
+    terms = [
+        (f"`{word}`", info.title, info.licence, info.attribution, f"<{info.terms_url}>" if info.terms_url else "")
+        for word, info in _infos().items()
+    ]
+    terms.append(("`weather: open-meteo`", *weather.INFO[:3], f"<{weather.INFO.terms_url}>"))
+    factors = [
+        (
+            fuel.value,
+            *(text for table in (LIFECYCLE, DIRECT) for text in (f"{table[fuel].g_per_kwh:g}", table[fuel].source)),
+        )
+        for fuel in LIFECYCLE
+    ]
+    return "\n\n".join(
+        f"## {title}\n\n" + "\n".join(_lines(head, lines))
+        for title, head, lines in (
+            ("What they give", ("source", "signal", "step", "own forecast", "past", "readings come", "key"), rows),
+            ("Terms of use", ("source", "what it is", "licence", "credit that is shown", "terms"), terms),
+            ("Emission factors", ("fuel", "lifecycle", "by", "direct", "by"), factors),
+        )
+    )
+
+
+def _infos() -> Mapping[str, SourceInfo]:
+    """Every source by the settings' word, none of which is asked anything."""
+    settings = Settings(**dict.fromkeys(SECRETS, "a key"))
+    words = {
+        "csv": ("csv:PATH",),
+        "parquet": ("parquet:PATH",),
+        "energy-charts": ("energy-charts", "energy-charts:direct"),
+        "electricity-maps": ("electricity-maps", "electricity-maps:direct"),
+        "carbon-aware-sdk": ("carbon-aware-sdk:https://SERVER", "carbon-aware-sdk:average:https://SERVER"),
+        "replay": ("replay:typical",),
+    }
+    named = [word for kind in SOURCE_KINDS for word in words.get(kind, (kind,))]
+    return {word: entsoe.INFO if word == "entsoe" else make_source(word, settings).info for word in named}
+
+
+def _gives(info: SourceInfo) -> tuple[str, ...]:
+    past = "years" if info.history_s is None else format_duration(info.history_s) if info.history_s else "none"
+    ahead = (
+        "none" if not info.forecasts else "any time" if info.horizon_s > _YEAR_S else format_duration(info.horizon_s)
+    )
+    return (
+        f"{info.signal}, {info.scope}",
+        format_duration(info.resolution_s) if info.resolution_s else "its own",
+        ahead,
+        past,
+        f"{format_duration(info.lag_s)} late" if info.lag_s else "at once",
+        f"`{info.key_setting}`" if info.key_setting else "none needed",
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": reference.markdown,
     "reference/job-file.md": job_file,
     "reference/settings.md": settings,
+    "reference/sources.md": sources,
     "explanation/states.md": states,
 }
 """Each page's part between the two marks; what stands around it is written by hand."""

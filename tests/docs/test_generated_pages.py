@@ -10,7 +10,7 @@ import pytest
 from carbonq import jobfile
 from carbonq.domain.job import TRANSITIONS, JobState
 from carbonq.domain.spec import JobSpec
-from carbonq.settings import keys
+from carbonq.settings import SOURCE_KINDS, keys
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -31,6 +31,15 @@ def test_the_pages_have_every_field_and_setting() -> None:
     assert [
         key for key in keys() if f"| `{key}` | `CARBONQ_{key.upper()}` |" not in page("reference/settings.md")
     ] == []
+
+
+def test_the_page_of_sources_has_every_kind_with_its_licence() -> None:
+    rows = [line for line in page("reference/sources.md").splitlines() if line.startswith("| `")]
+    terms = rows[len(rows) // 2 :]
+    named = [kind for kind in SOURCE_KINDS if any(row.startswith((f"| `{kind}`", f"| `{kind}:")) for row in terms)]
+
+    assert named == list(SOURCE_KINDS)
+    assert [row for row in terms if not row.split(" | ")[2].strip()] == []
 
 
 def test_the_diagram_has_exactly_the_moves_of_the_table() -> None:
