@@ -108,6 +108,9 @@ class Autoregression:
         deviation = _bridged(values - near[: len(values)], np.isfinite(values))
         local = origins.astype(int) - first
         inputs = self._inputs(recent, deviation, local)
+        for row in np.flatnonzero(~np.isfinite(values[local - 1])):  # in a gap, whose other side is not known yet
+            past = (values - near[: len(values)])[: local[row]]
+            inputs[row] = self._inputs(recent, _bridged(past, np.isfinite(past)), local[row : row + 1])[0]
         phases = phases_of(recent, local)
         ahead = np.empty((len(local), self._horizon))
         for phase in np.unique(phases):

@@ -53,29 +53,40 @@ def _covered(errors: FloatArray, day: int, moved: FloatArray, per_day: int) -> F
     for ahead in range(min(_STEERING_DAYS, errors.shape[1] // per_day)):
         columns = slice(ahead * per_day, (ahead + 1) * per_day)
         known, came = errors[max(0, day - WINDOW_DAYS) : day - ahead, columns], errors[day, columns]
-        there = np.isfinite(came)
-        if len(known) >= _LEAST_DAYS and there.any():
+        if len(known) >= _LEAST_DAYS and np.isfinite(came).any():
             lower, upper = np.split(_quantiles(known, _levels(moved), per_day, coarse=True), 2)
+            there = np.isfinite(came) & np.isfinite(lower[0])
             inside.append(((came >= lower) & (came <= upper))[:, there])
-    return np.concatenate(inside, axis=1).mean(axis=1) if inside else None
+    judged = np.concatenate(inside, axis=1) if inside else np.empty((len(PAIRS), 0))
+    return judged.mean(axis=1) if judged.size else None
 
 
 def band(errors: FloatArray, moved: Sequence[float], per_day: int) -> FloatArray:
     """Offsets (len(QUANTILES), horizon) relative to `scale_of` the forecast; from the latest errors (days, horizon), of which
-    some must be known for each hour of the first day."""
+    some must be known on the first day. Hours without any take the band of the nearest hour that has one."""
     offsets = np.zeros((len(QUANTILES), errors.shape[1]))
     rows = [low for low, _ in PAIRS] + [high for _, high in PAIRS]
     for first in range(0, errors.shape[1], per_day):
         columns = slice(first, min(first + per_day, errors.shape[1]))
         latest = errors[-(WINDOW_DAYS + first // per_day) :, columns]
         offsets[rows, columns] = _quantiles(latest, _levels(moved), per_day, coarse=False)
-        if first:  # errors so far ahead may not be known yet: then those of the day before them
+        if not first:
+            offsets[:, columns] = _nearest(offsets[:, columns])
+        else:  # errors so far ahead may not be known yet: then those of the day before them
             before = offsets[:, columns.start - per_day : columns.stop - per_day]
             offsets[:, columns] = np.where(np.isfinite(offsets[:, columns]), offsets[:, columns], before)
     offsets[:MEDIAN] = np.minimum(offsets[:MEDIAN], 0.0)
     offsets[MEDIAN + 1 :] = np.maximum(offsets[MEDIAN + 1 :], 0.0)
     ordered: FloatArray = np.sort(offsets, axis=0)
     return ordered
+
+
+def _nearest(offsets: FloatArray) -> FloatArray:
+    """With each unknown column replaced by the nearest known one, around the clock."""
+    steps = np.arange(offsets.shape[1])
+    known = np.flatnonzero(np.isfinite(offsets).all(axis=0))
+    apart = np.abs(steps[:, None] - known)
+    return offsets[:, known[np.minimum(apart, len(steps) - apart).argmin(axis=1)]]
 
 
 def _levels(moved: Sequence[float] | FloatArray) -> list[float]:

@@ -11,10 +11,11 @@ _MEMORY_H = 6.0
 
 
 class RecentDays:
-    """The mean of up to a week's days, later ones weighing more. Needs one day of readings, with gaps where they are."""
+    """The mean of up to a week's days, later ones weighing more. Days without any reading at the end are passed over."""
 
-    def __init__(self, horizon: int) -> None:
-        self._horizon = horizon
+    def __init__(self, horizon: int, otherwise: float = 0.0) -> None:
+        """`otherwise` is foreseen where no reading is known at all."""
+        self._horizon, self._otherwise = horizon, otherwise
 
     def predict(self, readings: Readings, origins: IntArray, exogenous: Exogenous | None = None) -> FloatArray:  # noqa: ARG002  # the members' common call
         """Shape (len(origins), horizon): from each origin (an index into `readings`, at most their length) on."""
@@ -22,14 +23,16 @@ class RecentDays:
 
     def _one(self, readings: Readings, origin: int) -> FloatArray:
         per_day = 86_400 // readings.step_s
-        past = readings.values[max(0, origin - _DAYS * per_day) : origin]
+        seen = np.flatnonzero(np.isfinite(readings.values[:origin]))
+        silent = (origin - 1 - int(seen[-1])) // per_day * per_day if len(seen) else 0
+        past = readings.values[max(0, origin - silent - _DAYS * per_day) : origin - silent]
         known = np.isfinite(past)
-        mean = float(past[known].mean()) if known.any() else 0.0
+        mean = float(past[known].mean()) if known.any() else self._otherwise
         days = np.concatenate([np.full(-len(past) % per_day, np.nan), past]).reshape(-1, per_day)
         weights = np.where(np.isfinite(days), _FADE ** np.arange(len(days))[::-1, None], 0.0)
         total = weights.sum(axis=0)
         usual = np.where(total > 0, (weights * np.nan_to_num(days)).sum(axis=0) / np.maximum(total, 1e-12), mean)
-        last = float(past[-1] - usual[-1]) if len(past) and known[-1] else 0.0
+        last = float(past[-1] - usual[-1]) if not silent and len(past) and known[-1] else 0.0
         hours = (np.arange(self._horizon) + 1) * readings.step_s / 3600
         curve: FloatArray = np.resize(usual, self._horizon) + last * np.exp(-hours / _MEMORY_H)
         return curve

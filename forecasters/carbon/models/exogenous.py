@@ -39,10 +39,18 @@ class Scaling(NamedTuple):
 class Exogenous:
     """Of one zone, over the steps of `readings`. Unknown values count as usual ones (zero after scaling)."""
 
-    def __init__(self, features: Sequence[Features], readings: Readings, scope: Scope = Scope.LIFECYCLE) -> None:
+    def __init__(
+        self,
+        features: Sequence[Features],
+        readings: Readings,
+        scope: Scope = Scope.LIFECYCLE,
+        *,
+        days: int | None = None,
+    ) -> None:
+        """`days` ahead that there are tables for; by default as many as the latest issues reach."""
         self._features, self._readings, self._scope = features, readings, scope
         self._per_day = 86_400 // readings.step_s
-        self.days = max((_days_ahead(one) for one in features), default=0)
+        self.days = max((_days_ahead(one) for one in features), default=0) if days is None else days
         self._known = np.stack([self._as_known(day) for day in range(self.days)]) if self.days else np.empty((0, 0, 0))
 
     def before(self, steps: int) -> "Exogenous":

@@ -32,7 +32,7 @@ def member_weights(
     for name, one in said.items():
         off = np.abs(relative_errors(one, actual, level))
         off = np.concatenate([off, np.full((len(off), -horizon % per_day), np.nan)], axis=1)
-        by_day = off.reshape(len(off), -1, per_day)
+        by_day = off.reshape(len(off), off.shape[1] // per_day, per_day)
         known = np.isfinite(by_day)
         counts = known.sum(axis=(0, 2))
         mean = np.where(known, by_day, 0.0).sum(axis=(0, 2)) / np.maximum(counts, 1)

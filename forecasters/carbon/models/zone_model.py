@@ -24,9 +24,11 @@ HORIZON = timedelta(days=7)
 PUBLISHED = ("published",)
 """The names of a feature that is a provider's own forecast of this very signal."""
 DAY = timedelta(days=1)
-_LONGEST = timedelta(days=3 * 365)
-_FULL_AFTER, _YOUNG_AFTER, _SEASON_AFTER = timedelta(days=70), timedelta(days=28), timedelta(days=300)
-"""What history the autoregressions need: for all their inputs, at all, and to tell summer from winter."""
+_LONGEST, _TRIMMED_EVERY = timedelta(days=3 * 365), timedelta(days=28)
+_FULL_AFTER, _YOUNG_AFTER, _SEASON_AFTER = timedelta(days=150), timedelta(days=28), timedelta(days=300)
+"""What history the autoregressions need: for all their inputs, at all, and to tell summer from winter. With 70 days a full one
+errs twice as much as a young one; with 150 they are even."""
+_EXOGENOUS_AFTER = timedelta(days=70)
 _RECENT = timedelta(days=40)
 """As much as a forecast looks back on."""
 _LEAST_COVERAGE = 0.3
@@ -37,7 +39,7 @@ _PLAIN_BAND = np.array([-0.25, -0.2, -0.1, 0.0, 0.1, 0.2, 0.25])
 """Relative errors while none are known."""
 _REHEARSALS = (
     (timedelta(days=300), timedelta(days=28), 5, _FULL_AFTER),
-    (timedelta(days=35), timedelta(days=7), 8, _YOUNG_AFTER),
+    (timedelta(days=70), timedelta(days=7), 8, _YOUNG_AFTER),
     (timedelta(), timedelta(days=1), 26, DAY),
 )
 """For histories of at least so long: days between rehearsals, how many, and what history each must have had."""
@@ -70,19 +72,23 @@ class ZoneModel:
         self._step_s, self._per_day = step_s, 86_400 // step_s
         self._horizon = HORIZON // timedelta(seconds=step_s)
         self._remember = remember
-        self._past: dict[datetime, tuple[Mapping[str, Member], _Rehearsal | None]] = {}
+        self._past: dict[tuple[datetime, datetime], tuple[Mapping[str, Member], _Rehearsal | None]] = {}
+        self._past_basis: object = None
         self._members: Mapping[str, Member] = {}
 
     # --- learning
 
     def fit(self, readings: Readings, features: Sequence[Features] = ()) -> None:
         """As the protocol. Raises TooShort."""
-        readings = _trimmed(readings)
         known = int(np.isfinite(readings.values).sum())
         if known < self._per_day:
             raise TooShort(f"{known} readings of {self._step_s} s are no day")
+        readings = _trimmed(readings)
         published, others = _parted(features)
         exogenous = _learnable(others, readings)
+        self._learnt = [] if exogenous is None else [one._replace(issues=()) for one in others]
+        self._days = 0 if exogenous is None else exogenous.days
+        self._forget_unless((readings.start, [one.names for one in self._learnt], self._days))
         transform = Transform.of(readings.values)
         self._level, self._floor = transform.level, 0.0 if transform.lowest >= 0 else -np.inf
         self._members = self._fitted(readings, exogenous)
@@ -103,10 +109,16 @@ class ZoneModel:
         if not self._remember:
             self._past.clear()
 
+    def _forget_unless(self, basis: object) -> None:
+        """What was remembered counts only while the same history and the same kinds of values known in advance go on."""
+        if basis != self._past_basis:
+            self._past.clear()
+        self._past_basis = basis
+
     def _fitted(self, readings: Readings, exogenous: Exogenous | None) -> dict[str, Member]:
         """The members that this length of history allows."""
         span = readings.end - readings.start
-        curve = RecentDays(self._horizon)
+        curve = RecentDays(self._horizon, otherwise=float(np.nanmean(readings.values)))
         if span < _YOUNG_AFTER:
             return {"curve": curve}
         shape = FULL if span >= _FULL_AFTER else YOUNG
@@ -115,7 +127,7 @@ class ZoneModel:
         members: dict[str, Member] = {"level": Autoregression(shape, level, self._horizon).fit(readings)}
         if level.allows_logarithm:
             members["logarithm"] = Autoregression(shape, level.as_logarithm(), self._horizon).fit(readings)
-        if exogenous is not None and span >= _FULL_AFTER:
+        if exogenous is not None and span >= _EXOGENOUS_AFTER:
             members["exogenous"] = Autoregression(shape, level, self._horizon).fit(readings, exogenous)
         if span < _FULL_AFTER:
             members["curve"] = curve
@@ -123,7 +135,7 @@ class ZoneModel:
 
     def _rehearsed(self, at: datetime, until: datetime, readings: Readings, exogenous: Exogenous | None) -> _Rehearsal:
         """What the members fitted at `at` say at each phase of the days up to `until`."""
-        members, kept = self._past.get(at, ({}, None))
+        members, kept = self._past.get((at, until), ({}, None))
         if kept is not None:
             return kept._replace(origins=kept.origins + readings.step_of(at))
         if not members:
@@ -133,7 +145,7 @@ class ZoneModel:
         origins = np.arange(first, last, max(1, self._per_day // PHASES))
         said = {name: member.predict(readings, origins, exogenous) for name, member in members.items()}
         finished = _Rehearsal(origins - first, said) if until <= readings.end else None
-        self._past[at] = (members, finished)
+        self._past[at, until] = (members, finished)
         return _Rehearsal(origins, said)
 
     def _calibrate(self, readings: Readings, origins: IntArray, errors: FloatArray) -> None:
@@ -143,7 +155,8 @@ class ZoneModel:
         self._bands, self._paths = [], []
         for phase in range(PHASES):
             mine = errors[phases == phase]
-            few = np.isfinite(mine[:, : self._per_day]).sum(axis=0).min() < _FEWEST_ERRORS if len(mine) else True
+            counts = np.isfinite(mine[:, : self._per_day]).sum(axis=0)
+            few = not counts.any() or counts[counts > 0].min() < _FEWEST_ERRORS  # some hours may never be reported
             plain = np.repeat(_PLAIN_BAND[:, None], self._horizon, axis=1)
             self._bands.append(plain if few else calibration.band(mine, moved, self._per_day))
             whole = mine[np.isfinite(mine).all(axis=1)]
@@ -155,7 +168,7 @@ class ZoneModel:
         """As the protocol; beyond seven days the last day repeats."""
         readings = readings.since(readings.end - _RECENT)
         published, others = _parted(features)
-        exogenous = Exogenous(others, readings) if others else None
+        exogenous = Exogenous(_alike(others, self._learnt), readings, days=self._days) if self._learnt else None
         origins = np.array([len(readings.values)])
         said = {name: member.predict(readings, origins, exogenous) for name, member in self._members.items()}
         median = self._combined(said)[0]
@@ -196,16 +209,22 @@ def _parted(features: Sequence[Features]) -> tuple[list[Features], list[Features
     return [one for one in features if one.names == PUBLISHED], [one for one in features if one.names != PUBLISHED]
 
 
+def _alike(features: Sequence[Features], learnt: Sequence[Features]) -> list[Features]:
+    """For each that was learnt from, the one of the same names; without issues where that is no longer given."""
+    given = {one.names: one for one in features}
+    return [given.get(one.names, one) for one in learnt]
+
+
 def _learnable(features: Sequence[Features], readings: Readings) -> Exogenous | None:
     exogenous = Exogenous(features, readings) if features else None
     return exogenous if exogenous is not None and exogenous.coverage >= _LEAST_COVERAGE else None
 
 
 def _trimmed(readings: Readings) -> Readings:
-    """From the first known reading on, three years at most."""
-    known = np.isfinite(readings.values)
-    first = readings.at(int(known.argmax()))
-    return readings.since(max(first, readings.end - _LONGEST))
+    """From the first known reading on, some three years at most: from a date that stays the same for weeks."""
+    longest = _EPOCH + (readings.end - _LONGEST - _EPOCH) // _TRIMMED_EVERY * _TRIMMED_EVERY
+    readings = readings.since(longest)
+    return readings.since(readings.at(int(np.isfinite(readings.values).argmax())))
 
 
 def _rehearsal_dates(readings: Readings) -> list[tuple[datetime, datetime]]:
