@@ -86,11 +86,13 @@ class SourceUnreachable(Unreachable):
 
 
 class SourceRefused(SourceUnreachable):
-    """A carbon data provider answered with an HTTP status that means no."""
+    """A carbon data provider answered with an HTTP status that means no. `retry_after_s`: what it asked to be left in peace for."""
 
-    def __init__(self, what: str, *, status: int, where: str = "", hint: str = "") -> None:
+    def __init__(
+        self, what: str, *, status: int, where: str = "", hint: str = "", retry_after_s: float | None = None
+    ) -> None:
         super().__init__(what, where=where, hint=hint)
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 class SourceNonsense(Unreachable):

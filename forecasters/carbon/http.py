@@ -209,8 +209,9 @@ def _refusal(response: "requests.Response", body: bytes, question: _Question) ->
     status = response.status_code
     said = reason_in(body)
     what = f"the provider answers {status}" + (f": {said}" if said else "")
-    refused = SourceRefused(what, status=status, where=str(question), hint=hint_for(status))
-    return _Busy(refused, retry_after_s(response.headers)) if status in BUSY else refused
+    wait_s = retry_after_s(response.headers)
+    refused = SourceRefused(what, status=status, where=str(question), hint=hint_for(status), retry_after_s=wait_s)
+    return _Busy(refused, wait_s) if status in BUSY else refused
 
 
 def _decoded(body: bytes, where: str) -> object:

@@ -18,14 +18,17 @@ from carbonq.forecasters.carbon.http import JsonClient
 from carbonq.forecasters.carbon.models.baselines import WeekMean
 from carbonq.forecasters.carbon.models.series import CarbonModel, Features, FloatArray, Readings
 from carbonq.forecasters.carbon.outlook import Outlook
+from carbonq.forecasters.carbon.refusal import hint_for
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
+from carbonq.forecasters.carbon.testing.server import Answer, Request
 from carbonq.forecasters.carbon.testing.uk import Entry, UkServer, error
 from carbonq.forecasters.carbon.weather import OpenMeteo, open_meteo
 
 NOW = datetime(2026, 7, 6, 9, 10, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZONE = "GB"
+AGAIN = "it is tried again until it goes well"
 
 
 def daily(moment: datetime) -> int:
@@ -41,6 +44,12 @@ class MoodyServer(UkServer):
         self.actual: Callable[[datetime], int] = daily
         self.since = datetime(2020, 1, 1, tzinfo=UTC)
         self.silent = (now, now)
+        self.forecasts = True
+
+    def answer(self, request: Request) -> Answer:
+        if request.path.endswith("fw48h") and not self.forecasts:
+            return error(500, "no model today")
+        return super().answer(request)
 
     def entries(self, start: datetime, end: datetime) -> list[Entry]:
         return [
@@ -76,7 +85,9 @@ class Rig:
         """As after a restart: the archive is there, and what was in memory is not."""
         client = JsonClient(self.server.url, attempts=1, read_timeout_s=2)
         outlook = Outlook([UkSource(client)], last_good=lambda _zone: self.kept)
-        return Foresight(outlook, self.folder, make_model, features=[weather] if weather else [], timer=lambda: self.real_s)
+        return Foresight(
+            outlook, self.folder, make_model, features=[weather] if weather else [], timer=lambda: self.real_s
+        )
 
     @property
     def now(self) -> datetime:
@@ -194,6 +205,51 @@ def test_a_source_that_rests_is_not_asked_at_every_round(rig: Rig) -> None:
         rig.pass_time(timedelta(minutes=1))
         rig.round()
     assert len(rig.server.requests) < 8
+
+
+def test_a_source_without_forecasts_for_now_goes_on_giving_readings_and_is_told_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "carbonq.carbon")
+    rig.server.forecasts = False
+    forecast = rounds(rig, DAY, every=HOUR)
+    assert forecast.readings_until is not None
+    assert rig.now - forecast.readings_until < HOUR
+    told = [record.message for record in caplog.records]
+    assert told == [f"the forecasts of uk for GB: the provider answers 500: no model today ({hint_for(500)}); {AGAIN}"]
+    rig.server.forecasts = True
+    rig.pass_time(HOUR)
+    rig.round()
+    assert [record.message for record in caplog.records[1:]] == ["the forecasts of uk for GB: well again after 1d1h"]
+
+
+def test_a_source_that_refuses_all_zones_rests_as_a_whole(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    zones = UkSource().zones()
+    down(rig, 1000)
+    for _ in range(4 * 6):
+        for zone in zones:
+            rig.foresight.refresh(zone, rig.now, rig.now + 4 * DAY)
+        rig.pass_time(timedelta(minutes=15))
+    assert len(rig.server.requests) < 20
+    assert len(caplog.records) == 3
+    rig.server.faults.clear()
+    rig.pass_time(HOUR)
+    for zone in zones:
+        rig.foresight.refresh(zone, rig.now, rig.now + 4 * DAY)
+        assert rig.foresight.forecast(zone, rig.now, rig.now + 4 * DAY).origin is not Origin.MODELLED
+
+
+def test_a_provider_that_asks_to_be_left_alone_for_a_day_is(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.round()
+    rig.server.faults.extend([error(429, "enough", ("Retry-After", "86400"))] * 500)
+    rounds(rig, 23 * HOUR, every=2 * HOUR - timedelta(minutes=1))
+    assert len(caplog.records) == 1
+    asked = len(rig.server.requests)
+    rig.server.faults.clear()
+    forecast = rounds(rig, 3 * HOUR, every=HOUR)
+    assert len(rig.server.requests) > asked
+    assert forecast.readings_until is not None
+    assert rig.now - forecast.readings_until < HOUR
 
 
 def test_readings_from_the_future_are_not_kept_and_the_clock_is_named(

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from carbonq.domain.errors import SourceUnreachable
-from carbonq.forecasters.carbon.foresight.outages import Outages
+from carbonq.domain.errors import SourceRefused, SourceUnreachable
+from carbonq.forecasters.carbon.foresight.outages import ALIKE, Outages
 
 DOWN = SourceUnreachable("the provider answers 503", hint="try again later")
 
@@ -66,3 +66,39 @@ def test_one_source_does_not_rest_for_another(timer: Timer) -> None:
 def test_a_bug_leaves_its_trace(timer: Timer, caplog: pytest.LogCaptureFixture) -> None:
     Outages(timer).failed("uk", KeyError("x"))
     assert caplog.records[0].exc_info is not None
+
+
+def test_a_provider_that_asks_for_peace_gets_it_but_not_for_years(timer: Timer) -> None:
+    outages, rests = Outages(timer), []
+    for asked_s in (5.0, 7200.0, 1e9):
+        outages.failed("uk", SourceRefused("no", status=429, retry_after_s=asked_s))
+        began_s = timer.now_s
+        while outages.rests("uk"):
+            timer.now_s += 60
+        rests.append(timer.now_s - began_s)
+        outages.answered("uk")
+    assert rests == [300, 7200, 86_400]
+
+
+def test_where_all_zones_fail_alike_the_source_rests_and_few_lines_tell_it(
+    timer: Timer, caplog: pytest.LogCaptureFixture
+) -> None:
+    outages = Outages(timer)
+    for zone in range(200):
+        if not outages.rests("uk"):
+            outages.part_failed("uk", f"uk for {zone}", DOWN)
+    assert outages.rests("uk")
+    assert len(caplog.records) == ALIKE
+
+    timer.now_s += 301
+    outages.part_failed("uk", "uk for 100", DOWN)
+    assert (outages.rests("uk"), outages.rests("uk for 100"), len(caplog.records)) == (True, False, ALIKE)
+
+
+def test_a_zone_that_fails_alone_does_not_cost_the_others_their_source(timer: Timer) -> None:
+    outages = Outages(timer)
+    for _ in range(2 * ALIKE):
+        outages.part_failed("uk", "uk for 1", DOWN)
+        outages.part_failed("uk", "uk for 2", DOWN)
+        outages.answered("uk")
+    assert (outages.rests("uk"), outages.rests("uk for 1")) == (False, True)

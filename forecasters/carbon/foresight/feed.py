@@ -37,6 +37,7 @@ AROUND = timedelta(days=14)
 FOLLOWED, FAR = timedelta(days=31), timedelta(days=366)
 """Corrections of readings that began so long before the moment asked from are told, and of any since."""
 WEEK = timedelta(days=7)
+TOO_MANY = 429
 
 
 class _LaidOut(NamedTuple):
@@ -65,6 +66,10 @@ class Feed:
     @property
     def name(self) -> str:
         return f"{self.source.name} for {self.zone}"
+
+    @property
+    def _forecasts(self) -> str:
+        return f"the forecasts of {self.name}"
 
     # --- asking
 
@@ -95,7 +100,9 @@ class Feed:
 
         A source may have none for this zone, such as by the plan of its key: that says nothing of its past.
         """
-        found = self._ask(now, lambda: _unless_not_found(check)) if self.info.forecasts else None
+        if not self.info.forecasts or self._outages.rests(self._forecasts):
+            return None
+        found = self._ask(now, lambda: _unless_not_found(check), self._forecasts)
         self.published = found or self.published
         return found
 
@@ -122,8 +129,9 @@ class Feed:
         elif series.readings:
             self._outages.answered(clock)
 
-    def _ask(self, now: datetime, question: Callable[[], Answer]) -> Answer | None:
-        """The answer; None where the source, or this feed of it, rests or fails."""
+    def _ask(self, now: datetime, question: Callable[[], Answer], what: str = "") -> Answer | None:
+        """The answer; None where the source, or this feed of it, rests or fails. `what` fails by itself, if not the feed."""
+        what = what or self.name
         if not self.knows_the_zone(now) or self._outages.rests(self.source.name) or self._outages.rests(self.name):
             return None
         try:
@@ -134,11 +142,13 @@ class Feed:
                 self._outages.failed(self.name, error)
             return None
         except Exception as error:  # noqa: BLE001  # whatever a provider's adapter may raise: it is told, and the next is asked
-            of_all = isinstance(error, SourceUnreachable) and not isinstance(error, SourceRefused)
-            self._outages.failed(self.source.name if of_all else self.name, error)
+            if _is_of_all_zones(error):
+                self._outages.failed(self.source.name, error)
+            else:
+                self._outages.part_failed(self.source.name, what, error)
             return None
         self._outages.answered(self.source.name)
-        self._outages.answered(self.name)
+        self._outages.answered(what)
         return answer
 
     # --- what is known
@@ -214,6 +224,13 @@ class Feed:
                 raw = _continued(before.raw, fresh)
             jumps = self.info.signal is SignalKind.AVERAGE
             self._readings = _LaidOut(raw, suspects(raw, jumps=jumps))
+
+
+def _is_of_all_zones(error: Exception) -> bool:
+    """No answer at all, or too many questions: another zone would fare no better."""
+    if isinstance(error, SourceRefused):
+        return error.status == TOO_MANY
+    return isinstance(error, SourceUnreachable)
 
 
 def _unless_not_found(check: Callable[[], Answer]) -> Answer | None:
