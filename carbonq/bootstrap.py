@@ -112,7 +112,21 @@ def outlook(settings: Settings, board: RedisBoard | None) -> Outlook:
     for word, error in unusable:
         logging.getLogger("carbonq").warning("the source %s is left out: %s (%s)", word, error.what, error.hint)
     last_good = board.forecast if board is not None else lambda _zone: None
-    return Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60, signal=settings.signal)
+    made = Outlook(sources, last_good=last_good, slot_s=settings.slot_minutes * 60, signal=settings.signal)
+    if made.skipped:
+        names = ", ".join(source.name for source in made.skipped)
+        logging.getLogger("carbonq").info("not asked, as `signal: %s` is set: %s", settings.signal, names)
+    return made
+
+
+def asked_sources(settings: Settings) -> list[str]:
+    """The names of the configured sources that can be asked and have the wanted signal, in their order."""
+    from carbonq.forecasters.carbon.outlook import Outlook
+    from carbonq.forecasters.carbon.registry import make_sources
+
+    sources, _ = make_sources(settings)
+    skipped = Outlook(sources, signal=settings.signal).skipped
+    return [source.name for source in sources if source not in skipped]
 
 
 class OnDemand:
@@ -164,7 +178,11 @@ def catalogue(settings: Settings) -> Catalogue:
 
 
 def _why_skipped(source: IntensitySource, asked: Outlook) -> str:
-    return f"a {source.info.signal} signal, and the setting `signal` wants another" if source in asked.skipped else ""
+    return (
+        f"its signal is {source.info.signal}; `signal: {source.info.signal}` would use it"
+        if source in asked.skipped
+        else ""
+    )
 
 
 FORECAST_NEEDS = ("numpy", "pyarrow")

@@ -47,6 +47,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield _forecasts()
     yield from _open_keys(settings)
     yield from _sources(settings)
+    if settings.weather == "open-meteo":
+        yield _weather(settings)
     yield _gpus()
     yield _cpu_meter(POWERCAP)
 
@@ -197,6 +199,16 @@ def _foreseen(source: IntensitySource, zone: Zone) -> str:
         "a typical profile, not a forecast of this day" if forecast.origin is Origin.MODELLED else "its own forecast"
     )
     return f"{label} for the next {reach}"
+
+
+def _weather(settings: Settings) -> Check:
+    from carbonq.forecasters.carbon.weather import open_meteo
+
+    try:
+        open_meteo(settings.open_meteo_url).current(settings.zone, real_now())
+    except CarbonqError as error:
+        return Check("weather", None, error.what, error.hint or "forecasts go on without it")
+    return Check("weather", True, f"Open-Meteo forecasts the weather over {settings.zone}")
 
 
 def _gpus() -> Check:

@@ -81,7 +81,7 @@ def _facts(settings: Settings, where: str, logs: Path) -> tuple[str, ...]:
     origin = settings.origins.get("zone", "default")
     return (
         f"queue   {redact_url(where)}",
-        f"zone    {settings.zone} ({origin}), intensity from {', '.join(settings.sources)}",
+        f"zone    {settings.zone} ({origin}), {settings.signal} intensity from {', '.join(bootstrap.asked_sources(settings))}",
         f"logs    {logs}",
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from carbonq.cli import session
-from carbonq.cli.output import note, paint, safe, say, write_json
+from carbonq.cli.output import note, paint, safe, say, terminal_width, write_json
 
 Pool = Annotated[str | None, typer.Option(metavar="NAME", help="The pool that the worker belongs to.")]
 Cpus = Annotated[int | None, typer.Option("--worker-cpus", min=1, metavar="N", help="CPU slots to offer.")]
@@ -87,14 +87,24 @@ def doctor(ctx: typer.Context) -> None:
         note("\nReady: `carbonq up` starts it, `carbonq submit job.yaml` hands in a job.", "green")
 
 
+NAME_WIDTH = len("source electricity-maps")
 MARKS = {True: ("ok", "green"), False: ("BAD", "red"), None: ("--", "yellow")}
 
 
 def _say_check(check: Any) -> None:
     mark, colour = MARKS[check.ok]
-    say(f"{paint(f'{mark:<4}', colour)}{safe(check.name):<16}  {safe(check.what)}")
+    say(f"{paint(f'{mark:<4}', colour)}{safe(check.name):<{NAME_WIDTH}}  {_beside(check.what)}")
     if check.hint and check.ok is not True:
-        say(f"{'':22}{paint(safe(check.hint), 'dim')}")
+        say(f"{'':{NAME_WIDTH + 6}}{paint(_beside(check.hint), 'dim')}")
+
+
+def _beside(text: str) -> str:
+    """Wrapped on a terminal, each line under the first."""
+    import textwrap
+
+    indent = " " * (NAME_WIDTH + 6)
+    room = max(24, (terminal_width() or 10_000) - len(indent))
+    return f"\n{indent}".join(textwrap.wrap(safe(text), room, break_on_hyphens=False, break_long_words=False))
 
 
 def demo(

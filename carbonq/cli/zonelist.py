@@ -19,9 +19,8 @@ def sources(uses: Sequence[SourceUse]) -> str:
     columns = [
         Column("SOURCE", least=12),
         Column("SIGNAL"),
-        Column("COUNTS"),
         Column("STEP", right=True),
-        Column("OWN FORECAST", right=True, spare=1),
+        Column("FORECAST", right=True, spare=1),
         Column("KEY", least=8),
         Column("ZONES", right=True),
     ]
@@ -41,8 +40,8 @@ def _row(use: SourceUse) -> list[Cell | str]:
     info = use.info
     colour = "dim" if use.problem else ""
     if info is None:
-        return [Cell(use.name, colour), *[Cell("-", colour)] * 5, Cell("", colour)]
-    told = (use.name, info.signal.value, info.scope.value, _step(info.resolution_s), _reach(info.horizon_s))
+        return [Cell(use.name, colour), *[Cell("-", colour)] * 4, Cell("", colour)]
+    told = (use.name, f"{info.signal} {info.scope}", _step(info.resolution_s), _reach(info.horizon_s))
     return [Cell(text, colour) for text in (*told, info.key_setting or "none needed", str(use.zones or ""))]
 
 

@@ -82,7 +82,7 @@ class Outlook:
     ) -> None:
         self._sources = tuple(source for source in sources if source.info.signal is signal or _is_typical(source))
         self.skipped = tuple(source for source in sources if source not in self._sources)
-        self.last_good, self.slot_s, self._signal = last_good, slot_s, signal
+        self._last_good, self.slot_s, self._signal = last_good, slot_s, signal
         self.info = SourceInfo(
             name=self.name,
             title="The best of the configured sources",
@@ -96,6 +96,11 @@ class Outlook:
     def measuring(self) -> tuple[IntensitySource, ...]:
         """The sources that know particular days, in their order."""
         return tuple(source for source in self._sources if not _is_typical(source))
+
+    def last_good(self, zone: Zone) -> Forecast | None:
+        """The latest forecast kept of a zone; one of the other signal, from before the setting was changed, is none."""
+        kept = self._last_good(zone)
+        return kept if kept is not None and kept.signal is self._signal else None
 
     def zones(self) -> Sequence[Zone]:
         return tuple(self.catalogue().sources)

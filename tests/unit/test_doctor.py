@@ -7,6 +7,7 @@ import pytest
 from carbonq import bootstrap, doctor
 from carbonq.clock import real_now
 from carbonq.config import load_settings
+from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
 from carbonq.forecasters.carbon.testing.uk import UkServer, error
 
 
@@ -66,6 +67,16 @@ def test_a_source_of_the_other_signal_is_left_out(tmp_path: Path) -> None:
     found = checks(tmp_path, CARBONQ_SIGNAL="marginal", CARBONQ_SOURCES="uk,typical", CARBONQ_ZONE="FR")
     assert found["source uk"].what == "left out: its signal is average"
     assert found["source typical"].ok is True
+
+
+def test_the_weather_is_tried_where_it_is_wanted(tmp_path: Path) -> None:
+    assert "weather" not in checks(tmp_path)
+    wanted = {"CARBONQ_WEATHER": "open-meteo", "CARBONQ_ZONE": "FR"}
+    with OpenMeteoServer(real_now(), lambda *_: 7.0) as server:
+        found = checks(tmp_path, CARBONQ_OPEN_METEO_URL=server.url, **wanted)["weather"]
+    assert (found.ok, found.what) == (True, "Open-Meteo forecasts the weather over FR")
+    refused = checks(tmp_path, CARBONQ_OPEN_METEO_URL=server.url, **wanted)["weather"]
+    assert (refused.ok, refused.what.startswith("no answer")) == (None, True)
 
 
 def test_a_key_that_others_can_read_is_told(tmp_path: Path) -> None:

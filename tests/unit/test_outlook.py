@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, SourceInfo
 from carbonq.domain.errors import NotFound, SourceNonsense, SourceUnreachable
 from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.outlook import Outlook
@@ -117,6 +117,13 @@ def test_all_down_the_last_good_forecast_keeps_its_own_age() -> None:
     assert foreseen.forecast.origin is Origin.FORECAST
     assert foreseen.forecast.grid == SlotGrid.covering(NOW, NOW + DAY)
     assert set(foreseen.forecast.median_g_per_kwh) == {100}
+
+
+def test_a_forecast_kept_of_the_other_signal_does_not_stand_in() -> None:
+    kept = Flat(100).forecast("FR", NOW - HOUR, NOW + 2 * DAY)
+    outlook = Outlook([], last_good=lambda _: kept, signal=SignalKind.MARGINAL)
+    assert outlook.last_good("FR") is None
+    assert Outlook([], last_good=lambda _: kept).last_good("FR") == kept
 
 
 def test_where_the_last_good_forecast_ends_the_typical_profile_goes_on_and_says_so() -> None:

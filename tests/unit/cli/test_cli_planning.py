@@ -199,10 +199,10 @@ def test_zones_lists_the_sources_with_what_they_give_and_why_one_is_left_out(cli
         SourceUse("entsoe", None, 0, "entsoe_key is not set"),
     ]
     assert cli("zones").out.splitlines()[:5] == [
-        "SOURCE  SIGNAL   COUNTS     STEP  OWN FORECAST  KEY          ZONES",
-        "uk      average  direct      30m            2d  none needed     18",
-        "eia     average  lifecycle   30m          none  eia_key         60",
-        "entsoe  -        -             -             -  -",
+        "SOURCE  SIGNAL             STEP  FORECAST  KEY          ZONES",
+        "uk      average direct      30m        2d  none needed     18",
+        "eia     average lifecycle   30m      none  eia_key         60",
+        "entsoe  -                     -         -  -",
         "  left out: entsoe_key is not set",
     ]
 
