@@ -200,11 +200,15 @@ class Outlook:
         return typical or self._world.history(zone, start, end)
 
     def extended(self, own: Forecast, grid: SlotGrid) -> Forecast:
-        """The forecast, and from its end to the grid's the typical profile at the forecast's level."""
+        """The forecast, and from its end to the grid's the typical profile at the forecast's level.
+
+        The profile is an average's: a marginal forecast goes on flat.
+        """
         if own.grid.slots >= grid.slots:
             return own
         since = max(own.grid.start, own.grid.end - LEVEL_SPAN)
-        model = self.modelled(own.zone, since, grid.end)
+        shape = self._world.forecast if own.signal is SignalKind.MARGINAL else self.modelled
+        model = shape(own.zone, since, grid.end)
         overlap = own.grid.slots - own.grid.index(since)
         level = _ratio(own.median_g_per_kwh[-overlap:], model.median_g_per_kwh[:overlap])
         return own.model_copy(

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
-from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SourceInfo, Zone
+from carbonq.domain.carbon import Forecast, IntensitySeries, Origin, SignalKind, SourceInfo, Zone
 from carbonq.domain.errors import NotFound, StorageFailed
 from carbonq.domain.ports import IntensitySource, Revised
 from carbonq.domain.time import SlotGrid
@@ -192,6 +192,8 @@ class Foresight:
             return None
         model = f"typical profile of {profile}, 2020-2022, at the level of the last readings"
         for learner in self._of(zone):
+            if learner.feed.info.signal is SignalKind.MARGINAL:
+                continue  # the profile is an average's
             readings = learner.feed.readings(now)
             values = anchored(profile, readings, grid) if now - readings.end <= ANCHORED_AGE else None
             if values is not None:
