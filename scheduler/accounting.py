@@ -84,7 +84,12 @@ def make_receipt(
 
 
 def with_changed_actuals(last: Receipt, anew: Receipt) -> Receipt | None:
-    """The revision of a settled receipt after its grid changed its figures, with a note; None where that is of no weight."""
+    """The revision of a settled receipt after its grid changed its figures, with a note; None where that is of no weight.
+
+    None as well where the new figures are of another series, as after a change of settings: then the grid changed nothing.
+    """
+    if (last.intensity_source, last.signal, last.scope) != (anew.intensity_source, anew.signal, anew.scope):
+        return None
     before, after = (last.emissions_g, _baseline_g(last)), (anew.emissions_g, _baseline_g(anew))
     if last.intensity_origins == anew.intensity_origins and not any(map(_differ, before, after)):
         return None

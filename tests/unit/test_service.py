@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin
+from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Origin, Scope, SignalKind
 from carbonq.domain.energy import Component, EnergyReading, Provenance
 from carbonq.domain.errors import SourceUnreachable
 from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
@@ -37,6 +37,7 @@ class Grid:
         self.correction = 1.0
         self.origin = Origin.MEASURED
         self.changes: list[tuple[datetime, Revised]] = []
+        self.kind: dict[str, Any] = {}
         self.asked: list[str] = []
 
     def zones(self) -> Sequence[str]:
@@ -60,7 +61,7 @@ class Grid:
             for first, last in SlotGrid.covering(start, end)
             if last <= self.published
         )
-        return IntensitySeries(zone=zone, source="grid", readings=readings)
+        return IntensitySeries(**({"zone": zone, "source": "grid", "readings": readings} | self.kind))
 
     def refresh(self, zone: str, now: datetime, end: datetime) -> None:
         pass
@@ -370,6 +371,16 @@ def test_a_correction_by_the_grid_revises_a_settled_receipt_and_says_so(lab: Lab
 def test_a_correction_that_moves_no_gram_worth_telling_makes_no_revision(lab: Lab, factor: float) -> None:
     settled_job(lab)
     correct(lab, factor)
+    assert (lab.service.revise(), lab.receipt().revision) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "other", [{"signal": SignalKind.MARGINAL}, {"scope": Scope.DIRECT}, {"source": "elsewhere"}], ids=str
+)
+def test_figures_of_another_series_are_no_correction_by_the_grid(lab: Lab, other: dict[str, Any]) -> None:
+    settled_job(lab)
+    correct(lab, 1.1)
+    lab.grid.kind = other
     assert (lab.service.revise(), lab.receipt().revision) == (0, 1)
 
 

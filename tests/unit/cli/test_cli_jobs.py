@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from carbonq.domain.carbon import Origin
+from carbonq.domain.carbon import Origin, Scope, SignalKind
 from carbonq.domain.energy import Component, EnergyReading, Provenance
 from carbonq.domain.errors import QueueUnreachable
 from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
@@ -52,6 +52,7 @@ def make_receipt(job_id: str = "old-1", avoided_g: float = -2.5) -> Receipt:
         started_at=MIDNIGHT - timedelta(hours=2), finished_at=MIDNIGHT - timedelta(hours=1),
         deadline=MIDNIGHT, deadline_met=True, delay_s=0.0, duration_s=3600.0, attempts=1, energy_j=360_000.0,
         emissions_g=22.5, avoided_g=avoided_g, intensity_source="uk", intensity_origins=(Origin.MEASURED,),
+        signal=SignalKind.AVERAGE, scope=Scope.DIRECT,
         baseline=Baseline(start=MIDNIGHT - timedelta(hours=2), end=MIDNIGHT - timedelta(hours=1), emissions_g=20.0),
         notes=("RAPL was not readable",),
     )  # fmt: skip
@@ -208,6 +209,7 @@ def test_show_has_attempts_energy_with_provenance_and_the_receipt(cli: Cli) -> N
     assert "dram  unknown  unknown: none" in out
     assert "Receipt (settled, revision 1)" in out
     assert "avoided             -2.50 g" in out
+    assert "intensity           uk (average direct, measured)" in out
     assert "RAPL was not readable" in out
 
 
