@@ -434,4 +434,6 @@ def _stop_on_signals() -> threading.Event:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # it warns of each turn that a slow provider's step takes longer

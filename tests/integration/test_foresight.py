@@ -1,15 +1,18 @@
 """The foresight beside a real provider on loopback that misbehaves as providers do: a forecast always comes, and says how it came."""
 
+import errno
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import Mock
 
 import pytest
 
-from carbonq.domain.carbon import Forecast, Origin
+from carbonq.domain.carbon import Forecast, Origin, Scope
 from carbonq.domain.ports import Revised
 from carbonq.domain.time import SlotGrid, floor_to
 from carbonq.forecasters.carbon.archive import Archive, SeriesKey
@@ -334,6 +337,35 @@ def test_a_full_disk_stops_no_forecast(rig: Rig, caplog: pytest.LogCaptureFixtur
     forecast = rounds(rig, 3 * HOUR, every=HOUR)
     assert forecast.model.startswith("fw48h")
     assert sum("the archive of readings" in record.message for record in caplog.records) == 1
+
+
+def test_a_disk_that_is_full_for_a_day_is_told_once_and_once_when_there_is_room_again(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.round()
+    caplog.set_level(logging.INFO, "carbonq.carbon")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", Mock(side_effect=full))
+        forecast = rounds(rig, DAY, every=HOUR)
+    assert forecast.origin is Origin.FORECAST
+    rounds(rig, 12 * HOUR, every=HOUR)
+    told = sorted((record.message.partition(":")[0], record.levelname) for record in caplog.records)
+    assert told == [
+        ("the archive of readings", "INFO"),
+        ("the archive of readings", "WARNING"),
+        ("the record of forecasts", "INFO"),
+        ("the record of forecasts", "WARNING"),
+    ]
+
+
+def test_what_was_lost_from_the_disk_is_fetched_again_within_days(rig: Rig) -> None:
+    rounds(rig, HOUR, every=timedelta(minutes=15))
+    known = Archive(rig.folder).coverage(SeriesKey("uk", ZONE, scope=Scope.DIRECT))
+    (rig.folder / "readings").rename(rig.folder / "lost")
+    rounds(rig, 2 * DAY, every=4 * HOUR)
+    (again,) = Archive(rig.folder).coverage(SeriesKey("uk", ZONE, scope=Scope.DIRECT))
+    assert again.start <= known[0].start
 
 
 def test_the_past_comes_from_the_archive_also_while_the_source_is_away(rig: Rig) -> None:

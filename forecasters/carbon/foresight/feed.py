@@ -38,6 +38,7 @@ FOLLOWED, FAR = timedelta(days=31), timedelta(days=366)
 """Corrections of readings that began so long before the moment asked from are told, and of any since."""
 WEEK = timedelta(days=7)
 TOO_MANY = 429
+ARCHIVE = "the archive of readings"
 
 
 class _LaidOut(NamedTuple):
@@ -80,6 +81,8 @@ class Feed:
     def pull(self, now: datetime) -> bool:
         """Ask for what is new. Whether the readings are fresh then."""
         thorough = self._thorough_at is None or now - self._thorough_at >= THOROUGH_EVERY
+        if thorough:
+            self._covered = None  # what is no longer on the disk is asked for again
         if self._take(refresh(self.covered, now, self.info, thorough=thorough), now) is not None:
             self._pulled_at = now
             self._thorough_at = now if thorough else self._thorough_at
@@ -112,6 +115,8 @@ class Feed:
         if series is None:
             return None
         added = self._archive.add(series, now)
+        if added.new or added.revised:
+            self._outages.answered(ARCHIVE)
         self._tell_of_clocks(series, now)
         self._covered = tuple(merged((*self.covered, *_spans(series, now))))
         old = Span(span.start, min(span.end, now - LATE))

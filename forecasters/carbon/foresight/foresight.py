@@ -20,7 +20,7 @@ from carbonq.domain.time import SlotGrid
 from carbonq.forecasters.carbon.archive import Archive
 from carbonq.forecasters.carbon.foresight.anchored import anchored
 from carbonq.forecasters.carbon.foresight.feature_feed import FeatureFeed, FeatureSource
-from carbonq.forecasters.carbon.foresight.feed import UNKNOWN_FOR, Feed
+from carbonq.forecasters.carbon.foresight.feed import ARCHIVE, UNKNOWN_FOR, Feed
 from carbonq.forecasters.carbon.foresight.learner import Learner, MakeModel, forecast_of
 from carbonq.forecasters.carbon.foresight.memory import Memory
 from carbonq.forecasters.carbon.foresight.outages import Outages
@@ -40,7 +40,7 @@ LONGEST_AGE = timedelta(days=6)
 ANCHORED_AGE = timedelta(days=3)
 """An older level says nothing any more."""
 NOT_YET = "a model takes over once it has learnt from two days of readings"
-ARCHIVE, RECORD = "the archive of readings", "the record of forecasts"
+RECORD = "the record of forecasts"
 
 
 class Foresight:
@@ -84,11 +84,11 @@ class Foresight:
         for features in self._features.get(zone, ()):
             features.pull(now)
         for learner in self._learners[zone]:
-            is_fresh = self._tried(ARCHIVE, partial(learner.feed.pull, now))
+            is_fresh = self._tried(_readings_of(learner), partial(learner.feed.pull, now))
             self._ask_forecast(learner, now, end)
             if self._may_backfill():
                 began_s = self._timer()
-                self._tried(ARCHIVE, partial(learner.feed.backfill, now))
+                self._tried(_readings_of(learner), partial(learner.feed.backfill, now))
                 self._spent_s += self._timer() - began_s
             if is_fresh:
                 return
@@ -109,7 +109,9 @@ class Foresight:
         fitted = 0
         for learner in self._all():
             what = f"the model of {learner.feed.name}"
-            if fitted < limit and not self._outages.rests(what) and self._tried(ARCHIVE, partial(learner.is_due, now)):
+            if fitted >= limit or self._outages.rests(what):
+                continue
+            if self._tried(_readings_of(learner), partial(learner.is_due, now)):
                 fitted += self._tried(what, partial(learner.fit, now)) is not None
         return fitted
 
@@ -119,13 +121,17 @@ class Foresight:
         self._tried(RECORD, partial(self._memory.compact, now))
 
     def _tried(self, what: str, step: Callable[[], Answer]) -> Answer | None:
-        """What the step gives. What goes wrong is told once until it goes well again, and stops nothing."""
+        """What the step gives. What goes wrong is told once until it goes well again, and stops nothing.
+
+        The disk is well again when something was written to it: the feeds tell that of the archive, and a `keep` by its True.
+        """
         try:
             answer = step()
         except Exception as error:  # noqa: BLE001  # nothing here may stop the service's loop
             self._outages.failed(ARCHIVE if isinstance(error, StorageFailed) and what != RECORD else what, error)
             return None
-        self._outages.answered(what)
+        if what not in (ARCHIVE, RECORD) or answer is True:
+            self._outages.answered(what)
         return answer
 
     # --- answering
@@ -231,6 +237,10 @@ class Foresight:
 
     def _all(self) -> list[Learner]:
         return [learner for learners in list(self._learners.values()) for learner in learners]
+
+
+def _readings_of(learner: Learner) -> str:
+    return f"the readings of {learner.feed.name}"
 
 
 def _covered_s(series: IntensitySeries, start: datetime, end: datetime) -> float:

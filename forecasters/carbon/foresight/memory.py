@@ -47,15 +47,15 @@ class Issues:
             )
         return self._known
 
-    def keep(self, forecast: Forecast) -> None:
-        """Raises StorageFailed; then it is known in memory all the same."""
+    def keep(self, forecast: Forecast) -> bool:
+        """Whether it was written, too. Raises StorageFailed; then it is known in memory all the same."""
         known = self.before(forecast.issued_at)
         if len(known) > 1 and known[-1].issued_at - known[-2].issued_at < EVERY:
             known = known[:-1]
         recent = tuple(issue for issue in known if issue.issued_at > forecast.issued_at - self._span)
         values = np.array(forecast.median_g_per_kwh)[:, None]
         self._known = (*recent, Issue(forecast.issued_at, forecast.grid.start, values))
-        self._record.keep(forecast)
+        return self._record.keep(forecast)
 
 
 def _issue(issued: Issued) -> Issue:
