@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from carbonq.forecasters.carbon.models.climate import calendar, day_harmonics, ridge, solve
-from carbonq.forecasters.carbon.models.exogenous import Exogenous
+from carbonq.forecasters.carbon.models.exogenous import Exogenous, Scaling
 from carbonq.forecasters.carbon.models.series import FloatArray, IntArray, Readings
 from carbonq.forecasters.carbon.models.transform import Transform
 
@@ -90,8 +91,11 @@ class Autoregression:
     def predict(self, readings: Readings, origins: IntArray, exogenous: Exogenous | None = None) -> FloatArray:
         """Shape (len(origins), horizon): from each origin (an index into `readings`, at most their length) on.
 
-        `exogenous` must cover the readings; what is known of the days ahead is taken from it as of each origin.
+        `exogenous` must cover the readings; what is known of the days ahead is taken from it as of each origin. Of days that
+        it should reach and does not, nothing is said: NaN.
         """
+        if self._exogenous is not None and exogenous is None:
+            return np.full((len(origins), self._horizon), np.nan)
         per_day = 86_400 // self._step_s
         first = max(0, int(origins.min()) - self._shape.reach_days * per_day - per_day)
         recent = Readings(readings.at(first), readings.step_s, readings.values[first : int(origins.max())])
@@ -100,11 +104,10 @@ class Autoregression:
         plain = calendar(recent.start, self._step_s, steps, season=self._shape.season)
         usual = plain @ self._regular[-1]
         near = usual
-        if self._exogenous is not None:
+        if exogenous is not None and self._exogenous is not None:
             near = plain @ self._regular[0][: plain.shape[1]]
-            if exogenous is not None:
-                part = exogenous.window(first, len(values), self._exogenous, 0)
-                near[: len(values)] += part @ self._regular[0][plain.shape[1] :]
+            part = exogenous.window(first, len(values), self._exogenous, 0)
+            near[: len(values)] += part @ self._regular[0][plain.shape[1] :]
         deviation = _bridged(values - near[: len(values)], np.isfinite(values))
         local = origins.astype(int) - first
         inputs = self._inputs(recent, deviation, local)
@@ -118,8 +121,8 @@ class Autoregression:
             ahead[rows] = inputs[rows] @ self._coefficients[phase]
         targets = local[:, None] + np.arange(self._horizon)
         ahead += usual[targets]
-        if self._exogenous is not None:
-            ahead += self._foreseen(recent, plain, usual, local, first, exogenous)
+        if exogenous is not None and self._exogenous is not None:
+            ahead += self._foreseen(recent, plain, usual, local, first, exogenous, self._exogenous)
         return self._transform.back(ahead)
 
     def _foreseen(
@@ -129,32 +132,34 @@ class Autoregression:
         usual: FloatArray,
         origins: IntArray,
         first: int,
-        exogenous: Exogenous | None,
+        exogenous: Exogenous,
+        scaling: Scaling,
     ) -> FloatArray:
-        """What the regular part gains from the values known in advance, (origins, horizon); zero for days they do not reach.
+        """What the regular part gains from the values known in advance, (origins, horizon); zero for days they never reach.
 
         A single origin uses all that was known at its moment, many of them what was known at the midnight before each.
         """
         per_day = 86_400 // self._step_s
         targets = origins[:, None] + np.arange(self._horizon)
         days = (targets + recent.step_of_day) // per_day - ((origins + recent.step_of_day) // per_day)[:, None]
-        gain = np.zeros(targets.shape)
+        within: NDArray[np.bool_] = np.less(days, len(self._regular) - 1)
+        gain, told = np.zeros(targets.shape), ~within
         for day, beta in enumerate(self._regular[:-1]):
             curve = plain @ beta[: plain.shape[1]] - usual
             there = days == day
             gain[there] = curve[targets[there]]
-            if exogenous is None or self._exogenous is None:
-                continue
             weather = beta[plain.shape[1] :]
             if len(origins) == 1:
-                known = exogenous.ahead(first + int(origins[0]), self._horizon, self._exogenous) @ weather
-                gain[there] += known[there[0]]
+                part = exogenous.ahead(first + int(origins[0]), self._horizon, scaling)
+                gain[there] += (part @ weather)[there[0]]
+                told[there] = _is_known(part)[there[0]]
             else:
-                known = np.zeros(len(plain))
-                part = exogenous.window(first, len(plain), self._exogenous, day)
-                known[: len(part)] = part @ weather
+                part = exogenous.window(first, len(plain), scaling, day)
+                known, is_known = np.zeros(len(plain)), np.zeros(len(plain), bool)
+                known[: len(part)], is_known[: len(part)] = part @ weather, _is_known(part)
                 gain[there] += known[targets[there]]
-        return gain
+                told[there] = is_known[targets[there]]
+        return np.where(told & (told & within).any(axis=1)[:, None], gain, np.nan)
 
     def _inputs(self, readings: Readings, deviation: FloatArray, origins: IntArray) -> FloatArray:
         """Shape (origins, columns): hourly lags, the usual deviation by hour of late, and the time of day."""
@@ -200,6 +205,12 @@ def _ahead(
     days = np.minimum((since_midnight[:, None] + np.arange(horizon)) // per_day, len(deviations) - 1)
     picked: FloatArray = np.stack(deviations)[days, origins[:, None] + np.arange(horizon)]
     return picked
+
+
+def _is_known(columns: FloatArray) -> NDArray[np.bool_]:
+    """By step: where nothing is known, all columns of an `Exogenous` are zero."""
+    found: NDArray[np.bool_] = np.count_nonzero(columns, axis=1) > 0
+    return found
 
 
 def _nearness(phase: int) -> FloatArray:

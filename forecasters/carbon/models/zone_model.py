@@ -85,6 +85,7 @@ class ZoneModel:
             raise TooShort(f"{known} readings of {self._step_s} s are no day")
         readings = _trimmed(readings)
         published, others = _parted(features)
+        others = [one for one in others if _reaches(one, readings.end)]
         exogenous = _learnable(others, readings)
         self._learnt = [] if exogenous is None else [one._replace(issues=()) for one in others]
         self._days = 0 if exogenous is None else exogenous.days
@@ -144,7 +145,8 @@ class ZoneModel:
         first, last = readings.step_of(at), readings.step_of(min(until, readings.end))
         origins = np.arange(first, last, max(1, self._per_day // PHASES))
         said = {name: member.predict(readings, origins, exogenous) for name, member in members.items()}
-        finished = _Rehearsal(origins - first, said) if until <= readings.end else None
+        settled = until if exogenous is None else until + HORIZON  # the last days' own values are known only then
+        finished = _Rehearsal(origins - first, said) if settled <= readings.end else None
         self._past[at, until] = (members, finished)
         return _Rehearsal(origins, said)
 
@@ -168,7 +170,8 @@ class ZoneModel:
         """As the protocol; beyond seven days the last day repeats."""
         readings = readings.since(readings.end - _RECENT)
         published, others = _parted(features)
-        exogenous = Exogenous(_alike(others, self._learnt), readings, days=self._days) if self._learnt else None
+        learnt = _alike([one for one in others if _reaches(one, readings.end)], self._learnt)
+        exogenous = Exogenous(learnt, readings, days=self._days) if learnt else None
         origins = np.array([len(readings.values)])
         said = {name: member.predict(readings, origins, exogenous) for name, member in self._members.items()}
         median = self._combined(said)[0]
@@ -209,10 +212,17 @@ def _parted(features: Sequence[Features]) -> tuple[list[Features], list[Features
     return [one for one in features if one.names == PUBLISHED], [one for one in features if one.names != PUBLISHED]
 
 
+def _reaches(features: Features, moment: datetime) -> bool:
+    """Whether the latest issue tells something of what comes after a moment."""
+    latest = features.issues[-1] if features.issues else None
+    return latest is not None and latest.start + len(latest.values) * timedelta(seconds=features.step_s) > moment
+
+
 def _alike(features: Sequence[Features], learnt: Sequence[Features]) -> list[Features]:
-    """For each that was learnt from, the one of the same names; without issues where that is no longer given."""
+    """Those of the names that were learnt from, in that order; none where any is not given any more."""
     given = {one.names: one for one in features}
-    return [given.get(one.names, one) for one in learnt]
+    found = [given[one.names] for one in learnt if one.names in given]
+    return found if len(found) == len(learnt) else []
 
 
 def _learnable(features: Sequence[Features], readings: Readings) -> Exogenous | None:
