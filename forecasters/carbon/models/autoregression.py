@@ -146,7 +146,7 @@ class Autoregression:
         gain, told = np.zeros(targets.shape), ~within
         for day, beta in enumerate(self._regular[:-1]):
             curve = plain @ beta[: plain.shape[1]] - usual
-            there = days == day
+            there: NDArray[np.bool_] = np.equal(days, day)
             gain[there] = curve[targets[there]]
             weather = beta[plain.shape[1] :]
             if len(origins) == 1:
