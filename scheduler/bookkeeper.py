@@ -57,6 +57,10 @@ class Bookkeeper:
         self._provisional: dict[str, Receipt] | None = None
         self._revised_until: datetime | None = None
 
+    def zones(self) -> set[Zone]:
+        """Whose actual intensity receipts wait for, as far as they have been looked at: nobody may work there any more."""
+        return {receipt.zone for receipt in list((self._provisional or {}).values())}
+
     def book(self) -> int:
         """Receipts for all that has ended, or whose account has changed since. How many were booked."""
         ended = [found for found in map(self._look_up, self._queue.unbooked()) if found]

@@ -106,8 +106,8 @@ class SchedulerService:
     # --- the steps
 
     def refresh(self) -> None:
-        """Fetch forecasts and past intensity of every zone that workers or jobs are in, and put them on the board."""
-        for zone in self._zones():
+        """Fetch forecasts and past intensity of every zone that workers, jobs or open receipts are in, and put them on the board."""
+        for zone in self._zones() | self._books.zones():
             if not self._stopping.is_set():
                 self._refresh_zone(zone)
 

@@ -108,10 +108,17 @@ class Lab:
         self.queue.submit([job], {SHA: SPEC})
         return job
 
-    def run(self, job_id: str, hours: float = 1.0, outcome: Outcome = Outcome.SUCCEEDED, kwh: float = 1.0) -> None:
+    def run(
+        self,
+        job_id: str,
+        hours: float = 1.0,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        kwh: float = 1.0,
+        zone: str = "FR",
+    ) -> None:
         """Lease the job, let it run and finish it."""
         self.queue.run_now(job_id, self.clock.now())
-        (grant,) = self.queue.lease(make_worker(), self.clock.now())
+        (grant,) = self.queue.lease(make_worker(zone=zone), self.clock.now())
         started = self.clock.now()
         ended = self.clock.advance(hours=hours)
         self.queue.finish(
@@ -121,7 +128,7 @@ class Lab:
                 attempt=grant.lease.attempt,
                 worker_id="worker-1",
                 pool="default",
-                zone="FR",
+                zone=zone,
                 outcome=outcome,
                 started_at=started,
                 ended_at=ended,
@@ -325,6 +332,23 @@ def test_what_the_grid_never_reports_is_given_up_after_a_week(lab: Lab) -> None:
     lab.grid.published = at(1)
 
     assert (lab.service.settle(), lab.receipt().status) == (0, ReceiptStatus.PROVISIONAL)
+
+
+def test_a_zone_that_nobody_works_in_any_more_is_asked_about_until_its_receipts_are_settled(lab: Lab) -> None:
+    lab.submit(requirement={"zones": ["DE"]})
+    lab.run("job", zone="DE")
+    lab.service.refresh()
+    assert "DE" not in lab.grid.asked
+    lab.service.book()
+    lab.grid.asked.clear()
+    lab.service.refresh()
+    assert "DE" in lab.grid.asked
+
+    lab.grid.published = at(24)
+    lab.service.settle()
+    lab.grid.asked.clear()
+    lab.service.refresh()
+    assert (lab.receipt().status, "DE" in lab.grid.asked) == (ReceiptStatus.SETTLED, False)
 
 
 def test_a_source_that_is_down_delays_the_settlement_and_nothing_else(lab: Lab) -> None:
