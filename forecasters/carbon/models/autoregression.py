@@ -159,7 +159,7 @@ class Autoregression:
                 known[: len(part)], is_known[: len(part)] = part @ weather, _is_known(part)
                 gain[there] += known[targets[there]]
                 told[there] = is_known[targets[there]]
-        return np.where(told & (told & within).any(axis=1)[:, None], gain, np.nan)
+        return np.where(told & (np.count_nonzero(told & within, axis=1)[:, None] > 0), gain, np.nan)
 
     def _inputs(self, readings: Readings, deviation: FloatArray, origins: IntArray) -> FloatArray:
         """Shape (origins, columns): hourly lags, the usual deviation by hour of late, and the time of day."""
