@@ -9,7 +9,7 @@ from carbonq.reports import format as fmt
 from carbonq.reports.charts import comparison, saving
 from carbonq.reports.figure import figure, table
 from carbonq.reports.markup import Markup, element, join, typeset
-from carbonq.reports.provenance import Remark
+from carbonq.reports.provenance import Remark, kind_of
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally, avoided_g, baseline_g, combined_uncertainty_rel
 from carbonq.reports.timeline import ZONES_DRAWN, timelines
@@ -249,7 +249,7 @@ def _sources_table(report: Report) -> Markup:
         [
             source.zone,
             source.source,
-            " ".join(filter(None, (source.signal, source.scope))) or fmt.UNKNOWN,
+            kind_of(source) or fmt.UNKNOWN,
             " and ".join(source.origins) or fmt.UNKNOWN,
             source.attribution or "none given",
             f"{source.jobs:,}",

@@ -127,7 +127,22 @@ def made_up(receipts: Iterable[Receipt]) -> frozenset[Origin]:
     return MADE_UP.intersection(origin for receipt in receipts for origin in receipt.intensity_origins)
 
 
-def assumptions(total: Tally, signals: Iterable[SignalKind | None]) -> tuple[str, ...]:
+def kind_of(source: IntensityUse) -> str:
+    """`average lifecycle`; empty where nothing says it."""
+    return " ".join(filter(None, (source.signal, source.scope)))
+
+
+def kinds(sources: Iterable[IntensityUse]) -> tuple[str, ...]:
+    """The different quantities among their grams."""
+    return tuple(sorted({kind_of(source) for source in sources} - {""}))
+
+
+def different_grams(mixed: Sequence[str]) -> str:
+    """What a reader must know of totals over several kinds."""
+    return f"grams by {' and by '.join(mixed)} intensity are different quantities: the totals add them up, so look at each by itself"
+
+
+def assumptions(total: Tally, sources: Sequence[IntensityUse]) -> tuple[str, ...]:
     """What a reader must know before he quotes a number."""
     said = [
         (
@@ -149,19 +164,16 @@ def assumptions(total: Tally, signals: Iterable[SignalKind | None]) -> tuple[str
             " methods combine as the root of the sum of squares. The uncertainty of the intensity is not in it."
         ),
     ]
-    kinds = {kind for kind in signals if kind is not None}
-    if SignalKind.AVERAGE in kinds:
+    signals = {source.signal for source in sources}
+    if SignalKind.AVERAGE in signals:
         said.append(
             "The average intensity shares the grid's emissions out over its whole output. It does not say which power"
             " plant answered this one load, which a marginal signal tries to."
         )
-    if SignalKind.MARGINAL in kinds:
+    if SignalKind.MARGINAL in signals:
         said.append("A marginal intensity estimates what one more kWh emits; it is a model's answer, never a reading.")
-    if len(kinds) > 1:
-        said.append(
-            "Some jobs are reckoned by an average intensity, others by a marginal one. These grams are different quantities:"
-            " the totals add up both, so look at the jobs of each signal by themselves."
-        )
+    if len(mixed := kinds(sources)) > 1:
+        said.append(f"{different_grams(mixed).capitalize()}.")
     if total.overhead_energy_j:
         said.append(
             "Energy of attempts that failed or were lost is in the emissions and not in the baseline: a retry makes"

@@ -59,7 +59,7 @@ class Report(NamedTuple):
             sources=sources,
             forecast_sources=forecast_uses(forecasts, issued_at),
             remarks=remarks(notes, receipts),
-            assumptions=assumptions(summary.total, [source.signal for source in sources]),
+            assumptions=assumptions(summary.total, sources),
             made_up=made_up(receipts),
         )
 

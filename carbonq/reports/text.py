@@ -7,6 +7,7 @@ from typing import NamedTuple
 from carbonq.domain.carbon import Origin
 from carbonq.reports import Style
 from carbonq.reports import format as fmt
+from carbonq.reports.provenance import different_grams, kinds
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally
 from carbonq.reports.words import (
@@ -148,8 +149,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
             "intensity",
             f"{fmt.printable(source.zone)} from {fmt.printable(source.source)}, {known_as(source)}, {fmt.count(source.jobs, 'job')}{credit}",
         )
-    if len({source.signal for source in report.sources} - {None}) > 1:
-        yield "", "average and marginal grams are different quantities: look at each signal's jobs by themselves"
+    if len(mixed := kinds(report.sources)) > 1:
+        yield "", different_grams(mixed)
     for forecast in report.forecast_sources:
         issued = fmt.moment(forecast.issued_at, report.zone)
         yield (

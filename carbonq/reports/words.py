@@ -4,7 +4,7 @@ from carbonq.domain.energy import Component
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
-from carbonq.reports.provenance import IntensityUse
+from carbonq.reports.provenance import IntensityUse, kind_of
 from carbonq.reports.summary import Tally
 
 
@@ -86,5 +86,4 @@ def part_name(component: Component) -> str:
 
 def known_as(source: IntensityUse) -> str:
     """`average lifecycle, measured and estimated`."""
-    kind = " ".join(filter(None, (source.signal, source.scope)))
-    return ", ".join(filter(None, (kind, " and ".join(source.origins) or "of unknown origin")))
+    return ", ".join(filter(None, (kind_of(source), " and ".join(source.origins) or "of unknown origin")))

@@ -72,13 +72,15 @@ def test_replayed_intensity_is_labelled() -> None:
     assert "Replayed:" not in shown(make_receipt())
 
 
-def test_each_signal_is_named_and_average_and_marginal_grams_are_told_apart() -> None:
+def test_each_signal_is_named_and_grams_of_different_kinds_are_told_apart() -> None:
     average = make_receipt("a", signal=SignalKind.AVERAGE, scope=Scope.LIFECYCLE)
     marginal = make_receipt("b", intensity_source="watttime", signal=SignalKind.MARGINAL, scope=Scope.DIRECT)
     text = shown(average, marginal)
     assert "DE from csv, average lifecycle, measured, 1 job" in text
     assert "DE from watttime, marginal direct, measured, 1 job" in text
-    assert "average and marginal grams are different quantities" in text
+    told = "grams by average lifecycle and by marginal direct intensity are different quantities"
+    assert told in " ".join(text.split())
+    assert "different quantities" in shown(average, make_receipt("c", signal=SignalKind.AVERAGE, scope=Scope.DIRECT))
     assert "different quantities" not in shown(average, average)
 
 
