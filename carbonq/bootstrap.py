@@ -434,6 +434,5 @@ def _stop_on_signals() -> threading.Event:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("apscheduler").setLevel(
-        logging.ERROR
-    )  # it warns of each turn that a slow provider's step takes longer
+    # of a step that takes longer than its turn, as with a slow provider, it would warn at each turn
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

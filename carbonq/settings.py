@@ -45,7 +45,11 @@ def _is_redis_url(url: str) -> str:
 def _is_http_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f'"{url[:80]}" is no web address; write it like https://api.carbonintensity.org.uk')
+        raise ValueError(
+            f'"{redact_url(url)[:80]}" is no web address; write it like https://api.carbonintensity.org.uk'
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("holds more than an address; keys and passwords have settings of their own")
     return url
 
 
@@ -180,7 +184,7 @@ class Settings(StrictValue):
             if kind not in SOURCE_KINDS or (kind in _NEEDS_MORE and not rest):
                 hint = _NEEDS_MORE.get(kind) and f"write {_NEEDS_MORE[kind]}"
                 hint = hint or did_you_mean(kind, SOURCE_KINDS) or f"there are: {', '.join(SOURCE_KINDS)}"
-                raise ValueError(f'"{source[:80]}" is no source; {hint}')
+                raise ValueError(f'"{redact_url(source)[:80]}" is no source; {hint}')
         return sources
 
     def redacted(self) -> dict[str, object]:

@@ -51,6 +51,9 @@ def _as_known(error: BaseException) -> CarbonqError:
         return kind(f"{error.filename}: {error.strerror or error}")
     if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
         return CarbonqError(f"the output could not be written: {error.strerror}", hint="make room, then run it again")
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("carbonq"):
+        package = error.name.partition(".")[0]
+        return CarbonqError(f"the package {package} is not installed", hint=f"pip install {package}")
     return CarbonqError(
         f"unexpected {type(error).__name__}: {error}",
         hint="this is a mistake in carbonq; run the command again with --debug and report what it prints",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carbonq.cli.output import note
-from carbonq.domain.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +17,8 @@ def check_place(name: str, given: Iterable[str] = ()) -> None:
 
     Raises NotFound and InvalidInput; OSError where nothing can be written.
     """
+    from carbonq.domain.errors import InvalidInput, NotFound
+
     path = Path(name).resolve()
     if not path.parent.is_dir():
         raise NotFound(f"there is no folder {Path(name).parent}", where=name, hint="make it, or name another one")

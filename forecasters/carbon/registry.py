@@ -12,11 +12,11 @@ from carbonq.domain.carbon import Scope, SignalKind
 from carbonq.domain.errors import CarbonqError, InvalidInput
 from carbonq.domain.ports import IntensitySource
 from carbonq.problems import did_you_mean
-from carbonq.settings import SOURCE_KINDS, Settings
+from carbonq.settings import SOURCE_KINDS, Settings, redact_url
 
 
 class Unusable(NamedTuple):
-    """A configured source that cannot be asked, such as one whose key is not set."""
+    """A configured source that cannot be asked, such as one whose key is not set; its word as it may be shown."""
 
     word: str
     error: CarbonqError
@@ -30,7 +30,7 @@ def make_sources(settings: Settings) -> tuple[list[IntensitySource], list[Unusab
         try:
             made.append(make_source(word, settings))
         except CarbonqError as error:
-            unusable.append(Unusable(word, error))
+            unusable.append(Unusable(redact_url(word), error))
     return made, unusable
 
 

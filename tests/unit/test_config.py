@@ -185,6 +185,24 @@ def test_a_password_in_a_sources_address_is_not_shown(home: Path) -> None:
     assert "hunter2" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://me:hunter2@host/", "http://hunter2@host", "http://host/?api_key=hunter2", "http://host/#hunter2"]
+)
+def test_a_providers_address_holds_no_key(home: Path, url: str) -> None:
+    (told,) = mistakes(home, uk_url=url)
+    assert "settings of their own" in told
+    assert "hunter2" not in told
+
+
+def test_no_mistake_shows_a_password_in_an_address(home: Path) -> None:
+    told = [
+        *mistakes(home, uk_url="htp://me:hunter2@host"),
+        *mistakes(home, sources="carbon-aware-sdkk:https://me:hunter2@host"),
+    ]
+    assert ["me:***@host" in one for one in told] == [True, True]
+    assert "hunter2" not in str(told)
+
+
 @pytest.mark.parametrize("source", ["csv", "parquet:", "carbon-aware-sdk"])
 def test_a_source_without_its_place_is_told_how_to_write_it(home: Path, source: str) -> None:
     assert f"write {source.partition(':')[0]}:" in mistakes(home, sources=source)[0]

@@ -44,6 +44,12 @@ def test_every_kind_that_a_setting_may_name_is_made(kind: str, tmp_path: Path) -
     assert made.name.startswith(kind)
 
 
+def test_a_source_that_is_left_out_is_told_without_its_password() -> None:
+    _, unusable = make_sources(Settings(sources=("carbon-aware-sdk:http://me:hunter2@host",)))
+    assert [one.word for one in unusable] == ["carbon-aware-sdk:http://me:***@host"]
+    assert "hunter2" not in str(unusable[0].error)
+
+
 def test_a_source_without_its_key_costs_the_others_nothing() -> None:
     made, unusable = make_sources(Settings(sources=("eia", "typical")))
     assert [source.name for source in made] == ["typical"]

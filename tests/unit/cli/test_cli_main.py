@@ -67,6 +67,14 @@ def test_a_mistyped_command_is_suggested(cli: Cli) -> None:
     assert "Did you mean 'status'" in cli("statsu").err
 
 
+def test_a_package_that_is_missing_is_named_with_the_way_to_get_it(cli: Cli) -> None:
+    cli.client.failure = ModuleNotFoundError("No module named 'numpy.linalg'", name="numpy.linalg")
+    assert cli("status").err.splitlines() == [
+        "error: the package numpy is not installed",
+        "       pip install numpy",
+    ]
+
+
 def test_a_mistake_of_ours_shows_no_traceback_but_how_to_get_one(cli: Cli) -> None:
     cli.client.failure = KeyError("surprise")
     done = cli("status")
