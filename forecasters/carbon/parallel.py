@@ -61,10 +61,24 @@ def run_on(
 
 def _begin(task: _Task) -> None:
     """A process has one task, sent once, and one model, which saves itself in each chunk what it learnt in those before."""
+    _end_with_parent()
     global _task  # noqa: PLW0603  # what a worker process of a pool can hand from one call to the next
     history, contender, horizon_h, timer = task
     model = contender.make()
     _task = (history, contender._replace(make=lambda: model), horizon_h, timer)
+
+
+def _end_with_parent() -> None:
+    """A pool's process waits for its next task for ever, also when nobody is left who could send one."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="carbonq-parent-watch", daemon=True).start()
 
 
 def _work(origins: list[datetime]) -> Trial:
