@@ -195,6 +195,7 @@ def _facts(found: Forecast, now: datetime) -> str:
         [
             ("now", "" if found.at(now) is None else f"{found.at(now):.0f} g/kWh"),
             ("source", f"{found.source}: {found.model} ({ORIGINS[found.origin]})"),
+            ("beyond", Cell(_beyond(found, now), "yellow")),
             ("age", _age(found, now)),
             ("skill", _skill(found)),
             *(("note", Cell(text, "yellow")) for text in found.notes),
@@ -202,6 +203,14 @@ def _facts(found: Forecast, now: datetime) -> str:
         ],
         indent="",
     )
+
+
+def _beyond(found: Forecast, now: datetime) -> str:
+    """From when on it is no forecast, where that is shown."""
+    since = found.extended_from
+    if since is None or since >= found.grid.end:
+        return ""
+    return f"from {words.clock_time(since, now)} on it is a {found.model.rpartition(', then ')[2]}, at the forecast's level"
 
 
 def _age(found: Forecast, now: datetime) -> str:

@@ -108,6 +108,14 @@ def test_a_typical_day_is_labelled_as_such(cli: Cli) -> None:
     assert "(modelled: a typical day, no knowledge of this one)" in cli("forecast").out
 
 
+def test_it_is_said_from_when_on_a_forecast_is_a_profile(cli: Cli) -> None:
+    since, model = MIDNIGHT + timedelta(hours=20), "operator, then typical profile of GB"
+    cli.client.found_forecast = make_forecast(extended_from=since, model=model)
+    assert "beyond  from 20:00 on it is a typical profile of GB, at the forecast's level" in cli("forecast").out
+    cli.client.found_forecast = make_forecast(extended_from=MIDNIGHT + timedelta(days=1), model=model)
+    assert "beyond" not in cli("forecast").out
+
+
 def test_age_skill_and_notes_are_told_in_words(cli: Cli) -> None:
     until = MIDNIGHT - timedelta(minutes=35)
     cli.client.found_forecast = make_forecast(skill=0.42, readings_until=until, notes=("only 5.0 days are known",))
