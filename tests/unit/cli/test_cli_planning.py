@@ -78,10 +78,10 @@ low 10 %     ▅▅▅▅▅▅▁▁▁▁▅▅▅▅▅▅▅▅▅▅▅▅�
 UTC          00:00       06:00       12:00       18:00
 scale        ▁ 90  █ 240 g/kWh
 
-CLEANEST  FROM           TO     g/kWh  AGAINST AT ONCE
-1h        03:00 (in 3h)  04:00    100  50 % less
-4h        01:00 (in 1h)  05:00    150  14 % less
-8h        00:00 (now)    08:00    175  no better
+CLEANEST  FROM          TO     g/kWh  AGAINST AT ONCE
+1h        03:00  in 3h  04:00    100  50 % less
+4h        01:00  in 1h  05:00    150  14 % less
+8h        00:00  now    08:00    175  no better
 
 now     200 g/kWh
 source  uk: operator (forecast)
