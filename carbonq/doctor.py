@@ -162,13 +162,25 @@ def _sources(settings: Settings) -> Iterator[Check]:
 
 
 def _tried(label: str, source: IntensitySource, settings: Settings) -> Check:
-    """What a source answers now: its newest reading and its own forecast, where it has them."""
+    """What a source answers now: its newest reading and its own forecast, where it has them.
+
+    One with a key is tried also where it is not asked otherwise, of any zone: a wrong key should not show on the day it is needed.
+    """
     zone, info = settings.zone, source.info
+    unasked, hint = "", ""
     if info.signal is not settings.signal and source.name != "typical":
-        return Check(label, None, f"left out: its signal is {info.signal}", f"`signal: {info.signal}` would use it")
+        unasked, hint = f"left out: its signal is {info.signal}", f"`signal: {info.signal}` would use it"
+    elif zone not in source.zones():
+        unasked = f"does not know {zone} and is not asked for it"
+    if not unasked:
+        return _answer(label, source, zone)
+    if info.key_setting and (known := sorted(source.zones())):
+        unasked += f"; its key is good: {_answer(label, source, zone if zone in known else known[0]).what}"
+    return Check(label, None if hint else True, unasked, hint)
+
+
+def _answer(label: str, source: IntensitySource, zone: Zone) -> Check:
     began_s = monotonic()
-    if zone not in source.zones():
-        return Check(label, True, f"does not know {zone} and is not asked for it")
     said = [text for text in (_newest(source, zone), _foreseen(source, zone)) if text]
     took = f"answered in {monotonic() - began_s:.1f} s" if source.name != "typical" else ""
     return Check(

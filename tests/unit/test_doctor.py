@@ -1,5 +1,6 @@
 """The doctor names what is missing or doubtful, with a way on, and changes nothing."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from carbonq import bootstrap, doctor
 from carbonq.clock import real_now
 from carbonq.config import load_settings
+from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
 from carbonq.forecasters.carbon.testing.uk import UkServer, error
 
@@ -67,6 +69,18 @@ def test_a_source_of_the_other_signal_is_left_out(tmp_path: Path) -> None:
     found = checks(tmp_path, CARBONQ_SIGNAL="marginal", CARBONQ_SOURCES="uk,typical", CARBONQ_ZONE="FR")
     assert found["source uk"].what == "left out: its signal is average"
     assert found["source typical"].ok is True
+
+
+def test_a_key_is_tried_also_where_its_source_is_not_asked_otherwise(tmp_path: Path) -> None:
+    with EiaServer(real_now() - timedelta(hours=20), key="a-good-key") as server:
+        env = {"CARBONQ_ZONE": "FR", "CARBONQ_SOURCES": "eia,typical", "CARBONQ_EIA_URL": f"{server.url}/v2"}
+        good = checks(tmp_path, CARBONQ_EIA_KEY="a-good-key", **env)["source eia"]
+        bad = checks(tmp_path, CARBONQ_EIA_KEY="a-wrong-key", **env)["source eia"]
+    assert (good.ok, good.what.partition(": ")[0]) == (
+        True,
+        "does not know FR and is not asked for it; its key is good",
+    )
+    assert (bad.ok, "403" in bad.what, "a-wrong-key" in str(bad)) == (None, True, False)
 
 
 def test_the_weather_is_tried_where_it_is_wanted(tmp_path: Path) -> None:
