@@ -77,6 +77,12 @@ def test_a_published_forecast_on_another_level_is_brought_to_level() -> None:
     assert found.weights[0] > 0.6
 
 
+@pytest.mark.parametrize("times", [100.0, 0.0, 0.1, -100.0])
+def test_whoever_speaks_of_something_else_is_not_listened_to(times: float) -> None:
+    found = weights_for(times * ACTUAL, NOISY, ACTUAL, 26)
+    assert found.mixed(NOISY[:96], times * ACTUAL[:96]) == pytest.approx(NOISY[:96])
+
+
 def test_with_none_in_the_past_it_is_half_and_half() -> None:
     future = Features(("published",), 3600, (Issue(START + 60 * DAY, START + 60 * DAY, ACTUAL[:96, None]),))
     own = np.full((40, 96), 200.0)

@@ -15,6 +15,8 @@ _SHARPNESS = 6.0
 _PRIOR_DAYS = 5.0
 """So many days of evidence it takes to move half-way from an even mean of ours and the provider's forecast."""
 _LOOKBACK_DAYS, _HALF_LIFE_DAYS = 60, 20.0
+_GROSS = 3.0
+"""Whoever says so many times what comes, or so small a part of it, speaks of something else and gets no weight."""
 _MIXES = np.linspace(0.0, 1.0, 21)
 _LOOKBACK = timedelta(days=8)
 
@@ -67,6 +69,8 @@ class Published(NamedTuple):
         )
         actual = targets(readings, origins, own.shape[1])
         both = np.isfinite(theirs) & np.isfinite(actual)
+        if both.any() and not _is_alike(theirs[both], actual[both]):
+            return cls(np.zeros(days), 1.0, per_day)
         factor = _level_factor(theirs[both], actual[both], per_day)
         age_days = (len(readings.values) - origins) / per_day
         weight = 0.5 ** (age_days / _HALF_LIFE_DAYS)
@@ -113,6 +117,12 @@ def targets(readings: Readings, origins: IntArray, horizon: int) -> FloatArray:
 
 def _days(origins: IntArray, per_day: int) -> float:
     return max(1.0, len(np.unique(origins // per_day)))
+
+
+def _is_alike(theirs: FloatArray, actual: FloatArray) -> bool:
+    """Whether it can be a forecast of this signal at all, in these units."""
+    said, came = float(np.abs(theirs).sum()), float(np.abs(actual).sum())
+    return said < _GROSS * came and came < _GROSS * said
 
 
 def _level_factor(theirs: FloatArray, actual: FloatArray, per_day: int) -> float:
