@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from carbonq.domain.carbon import Forecast, Origin, Scope
+from carbonq.domain.errors import SourceUnreachable
 from carbonq.domain.ports import Revised
 from carbonq.domain.time import SlotGrid, floor_to
 from carbonq.forecasters.carbon.archive import Archive, SeriesKey
@@ -22,6 +23,7 @@ from carbonq.forecasters.carbon.models.baselines import WeekMean
 from carbonq.forecasters.carbon.models.series import CarbonModel, Features, FloatArray, Readings
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.carbon.refusal import hint_for
+from carbonq.forecasters.carbon.sources.csv_files import CsvSource
 from carbonq.forecasters.carbon.sources.uk import UkSource
 from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
 from carbonq.forecasters.carbon.testing.server import Answer, Request
@@ -224,6 +226,34 @@ def test_a_source_without_forecasts_for_now_goes_on_giving_readings_and_is_told_
     rig.pass_time(HOUR)
     rig.round()
     assert [record.message for record in caplog.records[1:]] == ["the forecasts of uk for GB: well again after 1d1h"]
+
+
+def test_a_provider_whose_forecasts_hang_goes_on_giving_the_readings_of_all_zones(rig: Rig) -> None:
+    zones = [ZONE, "GB-LONDON", "GB-WLS"]
+    source = rig.foresight._outlook.measuring[0]
+    source.forecast = Mock(side_effect=SourceUnreachable("no answer in 10 s"))  # type: ignore[method-assign]
+    for _ in range(4):
+        for zone in zones:
+            rig.foresight.refresh(zone, rig.now, rig.now + 4 * DAY)
+        rig.pass_time(timedelta(minutes=15))
+    assert source.forecast.call_count == 3
+    for zone in zones:
+        past = rig.foresight.history(zone, rig.now - 2 * HOUR, rig.now)
+        assert past.readings[-1].end >= rig.now - timedelta(minutes=45)
+
+
+def test_files_of_the_past_alone_are_learnt_from_zone_by_zone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    zones = ["AA", "BB", "CC"]
+    for zone in zones:
+        hours = [NOW - timedelta(minutes=10) - hour * HOUR for hour in range(1, 24 * 40)]
+        rows = [f"{moment:%Y-%m-%dT%H:%M:%SZ},{daily(moment)}" for moment in hours]
+        (tmp_path / f"{zone}.csv").write_text("\n".join(["timestamp,carbon_intensity_gco2_per_kwh", *rows]))
+    foresight = Foresight(Outlook([CsvSource(tmp_path)]), tmp_path / "data", lambda _step_s: WeekMean())
+    for zone in zones:
+        foresight.refresh(zone, NOW, NOW + 4 * DAY)
+    assert foresight.refit(NOW, limit=9) == 3
+    assert {foresight.forecast(zone, NOW, NOW + 4 * DAY).origin for zone in zones} == {Origin.FORECAST}
+    assert caplog.records == []
 
 
 def test_a_source_that_refuses_all_zones_rests_as_a_whole(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

@@ -61,8 +61,8 @@ def test_a_file_that_ends_early_makes_a_shorter_forecast(tmp_path: Path) -> None
     assert forecast.grid.end == NOON + 2 * HOUR
 
 
-def test_a_file_that_ended_before_now_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnreachable, match=r"no row of FR for 2026-07-07 12:00 UTC"):
+def test_a_file_of_the_past_alone_has_no_forecast(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"no row of FR for 2026-07-07 12:00 UTC"):
         source(tmp_path, *hours(100, 200)).forecast("FR", NOON + 24 * HOUR, NOON + 48 * HOUR)
 
 

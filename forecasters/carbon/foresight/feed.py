@@ -68,10 +68,6 @@ class Feed:
     def name(self) -> str:
         return f"{self.source.name} for {self.zone}"
 
-    @property
-    def _forecasts(self) -> str:
-        return f"the forecasts of {self.name}"
-
     # --- asking
 
     def knows_the_zone(self, now: datetime) -> bool:
@@ -103,9 +99,9 @@ class Feed:
 
         A source may have none for this zone, such as by the plan of its key: that says nothing of its past.
         """
-        if not self.info.forecasts or self._outages.rests(self._forecasts):
+        if not self.info.forecasts or self._rests(self.source.name, self.name):
             return None
-        found = self._ask(now, lambda: _unless_not_found(check), self._forecasts)
+        found = self._ask(now, lambda: _unless_not_found(check), "the forecasts of ")
         self.published = found or self.published
         return found
 
@@ -135,26 +131,30 @@ class Feed:
             self._outages.answered(clock)
 
     def _ask(self, now: datetime, question: Callable[[], Answer], what: str = "") -> Answer | None:
-        """The answer; None where the source, or this feed of it, rests or fails. `what` fails by itself, if not the feed."""
-        what = what or self.name
-        if not self.knows_the_zone(now) or self._outages.rests(self.source.name) or self._outages.rests(self.name):
+        """The answer; None where the source, or this feed of it, rests or fails. `what` of them: by default the readings, which
+        go on where only forecasts fail."""
+        whole, part = what + self.source.name, what + self.name
+        if not self.knows_the_zone(now) or self._rests(whole, part):
             return None
         try:
             answer = question()
         except NotFound as error:
             self._unknown_until = now + UNKNOWN_FOR
             if self._covered:
-                self._outages.failed(self.name, error)
+                self._outages.failed(part, error)
             return None
         except Exception as error:  # noqa: BLE001  # whatever a provider's adapter may raise: it is told, and the next is asked
             if _is_of_all_zones(error):
-                self._outages.failed(self.source.name, error)
+                self._outages.failed(whole, error)
             else:
-                self._outages.part_failed(self.source.name, what, error)
+                self._outages.part_failed(whole, part, error)
             return None
-        self._outages.answered(self.source.name)
-        self._outages.answered(what)
+        self._outages.answered(whole)
+        self._outages.answered(part)
         return answer
+
+    def _rests(self, *names: str) -> bool:
+        return any(self._outages.rests(name) for name in names)
 
     # --- what is known
 

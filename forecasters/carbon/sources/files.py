@@ -78,10 +78,10 @@ class FileSource(ABC):
         ahead = overlapping(self._rows(zone), grid.start, grid.end)
         median = known_stretch(series_of(zone, ahead, Origin.FORECAST, self.info), grid)
         if grid.slots and not median:
-            raise SourceUnreachable(
+            raise NotFound(
                 f"no row of {zone} for {grid.start:%Y-%m-%d %H:%M} UTC",
                 where=self.name,
-                hint="the file has a gap there, or ends before; bring it up to date",
+                hint="the file has a gap there, or holds the past alone: then a model forecasts from that",
             )
         return forecast_of(
             zone, grid, {"0.5": median}, model="rows of the file", origin=Origin.FORECAST, info=self.info, now=now
