@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from carbonq.domain.carbon import Forecast, Origin, Scope
-from carbonq.domain.errors import SourceUnreachable
+from carbonq.domain.errors import NotFound, SourceUnreachable
 from carbonq.domain.ports import Revised
 from carbonq.domain.time import SlotGrid, floor_to
 from carbonq.forecasters.carbon.archive import Archive, SeriesKey
@@ -323,6 +323,17 @@ def test_a_source_that_no_longer_knows_the_zone_is_left_alone_for_a_day_and_told
     assert len(rig.server.requests) < 40
     assert forecast.origin in (Origin.FORECAST, Origin.MODELLED)
     source.zones = known  # type: ignore[method-assign]
+
+
+def test_a_clock_that_was_years_ahead_for_a_moment_costs_a_zone_nothing_once_it_is_right(rig: Rig) -> None:
+    later = NOW + 4 * 365 * DAY
+    source = rig.foresight._outlook.measuring[0]
+    known, source.history = source.history, Mock(side_effect=NotFound("no such zone"))  # type: ignore[method-assign]
+    rig.foresight.refresh(ZONE, later, later + 4 * DAY)
+    source.history = known  # type: ignore[method-assign]
+    forecast = rig.round()
+    assert forecast.readings_until is not None
+    assert rig.now - forecast.readings_until < HOUR
 
 
 @pytest.mark.parametrize("value", [0, 42])

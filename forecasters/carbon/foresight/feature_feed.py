@@ -56,7 +56,7 @@ class FeatureFeed:
 
     def pull(self, now: datetime) -> None:
         """What is expected now, where that is some hours old, and one more stretch of the past behind it."""
-        if self._asked_at is None or now - self._asked_at >= ASK_EVERY:
+        if self._asked_at is None or abs(now - self._asked_at) >= ASK_EVERY:
             current = self._ask(lambda: self._source.current(self._zone, now))
             if current is None:
                 return

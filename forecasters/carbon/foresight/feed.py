@@ -72,11 +72,11 @@ class Feed:
 
     def knows_the_zone(self, now: datetime) -> bool:
         """As far as it has said: a source that once did not know it is believed for a day."""
-        return self._unknown_until is None or now >= self._unknown_until
+        return self._unknown_until is None or not self._unknown_until - UNKNOWN_FOR <= now < self._unknown_until
 
     def pull(self, now: datetime) -> bool:
         """Ask for what is new. Whether the readings are fresh then."""
-        thorough = self._thorough_at is None or now - self._thorough_at >= THOROUGH_EVERY
+        thorough = self._thorough_at is None or abs(now - self._thorough_at) >= THOROUGH_EVERY  # a clock may go back
         if thorough:
             self._covered = None  # what is no longer on the disk is asked for again
         if self._take(refresh(self.covered, now, self.info, thorough=thorough), now) is not None:

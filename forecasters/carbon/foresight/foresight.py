@@ -130,7 +130,7 @@ class Foresight:
         except Exception as error:  # noqa: BLE001  # nothing here may stop the service's loop
             self._outages.failed(ARCHIVE if isinstance(error, StorageFailed) and what != RECORD else what, error)
             return None
-        if what not in (ARCHIVE, RECORD) or answer is True:
+        if what not in (ARCHIVE, RECORD) or (isinstance(answer, bool) and answer):
             self._outages.answered(what)
         return answer
 
@@ -214,7 +214,7 @@ class Foresight:
 
     def _look_for_sources(self, zone: Zone, now: datetime) -> None:
         """Once a day: sources come to know zones, and forget them."""
-        if zone in self._learners and now - self._looked_at[zone] < UNKNOWN_FOR:
+        if zone in self._learners and abs(now - self._looked_at[zone]) < UNKNOWN_FOR:
             return
         known = {learner.feed.source.name: learner for learner in self._of(zone)}
         self._learners[zone] = tuple(
