@@ -68,6 +68,6 @@ def hint(zones: Sequence[ZoneInfo]) -> None:
     ]
     note("")
     note(paragraph(
-        "A typical profile alone finds about 70 % of the saving there is (France 32 %, Germany 79 %): it knows no particular "
-        f"day. For more, set a source: {', '.join(keys)} (free keys), or csv:FILE. `carbonq doctor` tries what is set."
+        "A typical profile knows no particular day: alone it found 45 % of the saving there was, against 73 % for the model on past "
+        f"readings (13 grids, second half of 2021; Germany 72 and 78 %). For more, set a source: {', '.join(keys)} (free keys), or csv:FILE. `carbonq doctor` tries what is set."
     ), "")  # fmt: skip

@@ -217,7 +217,7 @@ def test_zones_lists_the_sources_with_what_they_give_and_why_one_is_left_out(cli
 
 def test_where_only_a_typical_profile_is_known_it_is_said_what_is_lost_and_how_to_mend_it(cli: Cli) -> None:
     said = cli("zones").err
-    assert "about 70 % of the saving" in said
+    assert "45 % of the saving" in said
     assert "entsoe_key" in said
     assert cli("zones", "brit").err == ""
 
