@@ -54,5 +54,5 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(INSTALL) --editable ".[demo]" --group dev
+	$(INSTALL) --editable ".[demo,entsoe]" --group dev
 	@touch $@ $(VENV)/.demo
