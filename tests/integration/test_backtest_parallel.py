@@ -69,7 +69,8 @@ def test_what_is_fitted_once_stays_in_this_process() -> None:
 
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, as nohup wants it
 from datetime import UTC, datetime, timedelta
 import numpy as np
 from carbonq.forecasters.carbon.backtest import Contender, History, Span, origins_of
@@ -128,3 +129,4 @@ def test_no_process_outlives_the_one_that_wanted_its_work(tmp_path: Path, number
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
