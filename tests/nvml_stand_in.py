@@ -15,6 +15,7 @@ static unsigned long long millijoules[2] = {5000, 7000};
 static const char *uuids[2] = {"GPU-aaaa", "GPU-bbbb"};
 ret nvmlInit_v2(void) { return 0; }
 ret nvmlInitWithFlags(unsigned flags) { return 0; }
+ret nvmlSystemGetDriverVersion(char *text, unsigned length) { strncpy(text, "535.1", length); return 0; }
 ret nvmlShutdown(void) { return 0; }
 const char *nvmlErrorString(ret code) { return code == 3 ? "Not Supported" : "Unknown"; }
 ret nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }

@@ -175,7 +175,7 @@ class Agent:
 
     def _sample(self, running: Sequence[Live]) -> None:
         if self._is_metered(running):
-            read = [(meter, meter.read()) for meter in self.equipment.meters]
+            read = [meter.read() for meter in self.equipment.meters]
             for live in running:
                 live.sample(read)
 

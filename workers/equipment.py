@@ -42,7 +42,7 @@ def find(settings: WorkerSettings, meters: Sequence[Meter] | None = None, ours: 
     library = nvml.start() if settings.use_gpus else None
     gpus = _free_gpus(library, locks, ours) if library else ()
     if meters is None:
-        meters = (nvml.NvmlMeter(library, [gpu.uuid for gpu in gpus]),) if gpus else ()
+        meters = [nvml.NvmlMeter(library, [gpu.uuid for gpu in gpus])] if gpus else []
     cpu_meter = "rapl" if RaplMeter(settings.powercap_dir).is_available else cpu_model.METHOD
     return Equipment(
         worker_id=settings.worker_id or _kept_worker_id(settings),

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from carbonq.domain.ports import Counter, Meter
+from carbonq.domain.ports import Counter
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.inventory import Holding
 from carbonq.workers.logs import LogReader
@@ -40,9 +40,9 @@ class Live:
             self.stopping = True
             self.attempt.stop(reason)
 
-    def sample(self, meters: Sequence[tuple[Meter, Sequence[Counter]]]) -> None:
+    def sample(self, meters: Sequence[Sequence[Counter]]) -> None:
         """Keep what concerns this attempt: its GPUs, and whatever counts for the whole node."""
-        for meter, counters in meters:
+        for counters in meters:
             for counter in counters:
                 if not counter.device or counter.device in self.record.gpu_uuids:
                     self.samples.add(
@@ -51,9 +51,9 @@ class Live:
                             counter.component,
                             counter.device,
                             counter.energy_j,
-                            meter.name,
-                            meter.provenance,
-                            meter.uncertainty_rel,
+                            counter.method,
+                            counter.provenance,
+                            counter.uncertainty_rel or 0.0,
                         )
                     )
 

@@ -17,6 +17,16 @@ class Component(StrEnum):
     GPU = "gpu"
     CPU = "cpu"
     DRAM = "dram"
+    OTHER = "other"  # what no meter sees of the machine: power supply, fans, disks; known by its calibration alone
+
+
+class Rung(StrEnum):
+    """How good a way to know an energy is: the ladder that every component is taken down, best first."""
+
+    COUNTER = "counter"  # the hardware counts joules
+    POWER_INTEGRAL = "power-integral"  # its power, sampled and added up
+    FITTED_MODEL = "fitted-model"  # a model of utilisation, fitted on this very node
+    PRIOR = "prior"  # rated power, or a model with constants of other machines
 
 
 class EnergyReading(Value):
@@ -26,7 +36,11 @@ class EnergyReading(Value):
     energy_j: float | None = Field(default=None, ge=0)
     provenance: Provenance
     method: str = Field(description="the meter or model, such as `nvml-counter`, `rapl`, `cpu-model`")
+    rung: Rung | None = Field(default=None, description="where on the ladder of methods; None where nothing is known")
     uncertainty_rel: float | None = Field(default=None, ge=0, description="relative standard uncertainty; 0.1 is 10 %")
+    cross_check_j: float | None = Field(default=None, ge=0, description="what a second, independent way read meanwhile")
+    cross_check_method: str | None = None
+    flags: tuple[str, ...] = Field(default=(), description="what a reader should know: resets, gaps, disagreement")
 
     @model_validator(mode="after")
     def _unknown_is_none(self) -> "EnergyReading":
@@ -44,11 +58,13 @@ class TraceSegment(Value):
 
 
 class Quantity(Value):
-    """An expected value with its 10 % and 90 % quantiles."""
+    """An expected value with its 10 % and 90 % quantiles, and where they are known its 5 % and 95 % ones."""
 
     p50: float = Field(ge=0)
     p10: float = Field(ge=0)
     p90: float = Field(ge=0)
+    p05: float | None = Field(default=None, ge=0)
+    p95: float | None = Field(default=None, ge=0)
 
     @classmethod
     def around(cls, p50: float, spread_rel: float) -> "Quantity":
@@ -63,7 +79,9 @@ class PowerProfile(Value):
     power_method: str = Field(description="`declared`, `past-runs` or the prior's name")
     duration_method: str
     provenance: Provenance = Provenance.MODELLED
+    energy: Quantity | None = Field(default=None, description="joules, where they are predicted as such")
+    runs: int = Field(default=0, ge=0, description="how many past runs it rests on")
 
     @property
     def energy_j(self) -> float:
-        return self.power_w.p50 * self.duration_s.p50
+        return self.energy.p50 if self.energy else self.power_w.p50 * self.duration_s.p50

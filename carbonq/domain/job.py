@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from carbonq.domain.carbon import Zone
-from carbonq.domain.energy import EnergyReading, PowerProfile, TraceSegment
+from carbonq.domain.energy import Component, EnergyReading, PowerProfile, Provenance, TraceSegment
 from carbonq.domain.value import UtcTime, Value
 
 
@@ -127,6 +127,26 @@ class Capacity(Value):
         )
 
 
+class ComponentAccount(Value):
+    """Where a node's joules of one component went. They add up: `counted_j = jobs_j + carbonq_j + unattributed_j`."""
+
+    component: Component
+    counted_j: float = Field(ge=0)
+    jobs_j: float = Field(ge=0)
+    carbonq_j: float = Field(ge=0, description="the worker's and its shims' own")
+    unattributed_j: float = Field(ge=0, description="idle, and what others than jobs used")
+    method: str
+    provenance: Provenance
+
+
+class NodeAccount(Value):
+    """All that a worker's node counted since its account was opened, and who used it."""
+
+    since: UtcTime = Field(description="real time")
+    until: UtcTime = Field(description="real time")
+    components: tuple[ComponentAccount, ...] = ()
+
+
 class WorkerInfo(Value):
     """A worker as it registers itself."""
 
@@ -141,6 +161,7 @@ class WorkerInfo(Value):
     meters: tuple[str, ...] = ()
     started_at: UtcTime
     seen_at: UtcTime = Field(description="real time of its last sign of life")
+    account: NodeAccount | None = Field(default=None, description="where its node's energy went")
 
 
 class Lease(Value):
@@ -233,7 +254,14 @@ class Measurement(Value):
         default=(), max_length=2000, description="sums to the known readings' energy"
     )
     gpu_uuids: tuple[str, ...] = ()
+    gpu_model: str | None = None
+    gpu_power_limit_w: float | None = Field(default=None, description="of each GPU, as set while it ran")
     cpu_time_s: float | None = None
+    pue: float | None = Field(default=None, ge=1, description="of the site, as its operator states it")
+    embodied_g: float | None = Field(
+        default=None, ge=0, description="its share of the machine's making, by time and by what it reserved"
+    )
+    work_done: float | None = Field(default=None, ge=0, description="units of work, as the job reported them last")
     log_lost_b: int = Field(default=0, description="output dropped because the disk was full or the bound reached")
 
     @property

@@ -325,12 +325,19 @@ class Planner(Protocol):
 
 
 class Counter(NamedTuple):
-    """A meter's cumulative reading at one moment. `energy_j` counts up from an arbitrary start; None where unreadable."""
+    """One device's reading at one moment, as the sensor gives it.
+
+    `energy_j` counts up from an arbitrary start, and from a new one after a reset. What cannot be read is None.
+    """
 
     component: Component
     monotonic_s: float
     energy_j: float | None
     device: str = ""
+    power_w: float | None = None  # at this moment, or over the sensor's own short window before it
+    method: str = ""
+    provenance: Provenance = Provenance.UNKNOWN
+    uncertainty_rel: float | None = None
 
 
 class Meter(Protocol):
@@ -340,9 +347,8 @@ class Meter(Protocol):
     def name(self) -> str: ...
 
     @property
-    def provenance(self) -> Provenance: ...
-
-    @property
-    def uncertainty_rel(self) -> float: ...
+    def identity(self) -> str:
+        """Within what the counters go on: another boot or another driver's load may start them anew."""
+        ...
 
     def read(self) -> Sequence[Counter]: ...

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from carbonq.domain.carbon import Origin, Scope, SignalKind, Zone
-from carbonq.domain.energy import EnergyReading
+from carbonq.domain.energy import EnergyReading, Quantity
 from carbonq.domain.job import JobState
 from carbonq.domain.value import UtcTime, Value
 
@@ -72,6 +72,17 @@ class Receipt(Value):
     baseline: Baseline | None
     avoided_g: float | None
     forecast_avoided_g: float | None = None
+    pue: float | None = Field(default=None, ge=1, description="of the sites where it ran, weighted by energy")
+    facility_energy_j: float | None = Field(
+        default=None, ge=0, description="cooling and losses of the building by its PUE; in no other figure"
+    )
+    facility_g: float | None = Field(default=None, description="what that energy emitted; in no other figure")
+    embodied_g: float | None = Field(
+        default=None, ge=0, description="its share of the machines' making; in no other figure"
+    )
+    predicted_energy_j: Quantity | None = Field(default=None, description="as foreseen when it was submitted")
+    predicted_duration_s: Quantity | None = Field(default=None, description="as foreseen when it was submitted")
+    prediction_method: str = ""
     intensity_source: str
     signal: SignalKind | None = Field(default=None, description="of the intensity; None where none was known")
     scope: Scope | None = None

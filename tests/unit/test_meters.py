@@ -45,8 +45,12 @@ def test_readings_count_up_and_say_when(meter: Meter) -> None:
 
 def test_a_meter_names_itself_and_its_error(meter: Meter) -> None:
     assert meter.name
-    assert meter.provenance in {Provenance.MEASURED, Provenance.MODELLED}
-    assert meter.uncertainty_rel >= 0
+    assert meter.identity
+    for counter in meter.read():
+        assert counter.method
+        assert counter.provenance in {Provenance.MEASURED, Provenance.MODELLED}
+        assert counter.uncertainty_rel is not None
+        assert counter.uncertainty_rel >= 0
 
 
 def test_rapl_is_available_only_where_it_can_be_read(tmp_path: Path) -> None:

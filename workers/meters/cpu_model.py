@@ -23,10 +23,9 @@ class CpuModelMeter:
     """The whole node's modelled CPU energy."""
 
     name = METHOD
-    provenance = Provenance.MODELLED
-    uncertainty_rel = UNCERTAINTY_REL
 
     def __init__(self, cpus: int | None = None) -> None:
+        self.identity = proc.boot_id()
         self.cpus = cpus or usable_cpus()
 
     def read(self) -> Sequence[Counter]:
@@ -34,4 +33,13 @@ class CpuModelMeter:
         energy_j = (
             None if busy_s is None else self.cpus * IDLE_W_PER_CPU * at_s + (BUSY_W_PER_CPU - IDLE_W_PER_CPU) * busy_s
         )
-        return (Counter(Component.CPU, at_s, energy_j),)
+        return (
+            Counter(
+                Component.CPU,
+                at_s,
+                energy_j,
+                method=METHOD,
+                provenance=Provenance.MODELLED,
+                uncertainty_rel=UNCERTAINTY_REL,
+            ),
+        )

@@ -11,8 +11,7 @@ class FakeMeter:
     """Counters by device, set by hand: `meter.show("GPU-1", 42.0)`; None is a sensor that cannot be read."""
 
     name = "fake"
-    provenance = Provenance.MEASURED
-    uncertainty_rel = 0.01
+    identity = "fake"
 
     def __init__(self, component: Component = Component.GPU, **devices: float | None) -> None:
         self._component, self._energy_j = component, dict(devices)
@@ -22,4 +21,15 @@ class FakeMeter:
 
     def read(self) -> Sequence[Counter]:
         now_s = proc.now_s()
-        return tuple(Counter(self._component, now_s, energy_j, device) for device, energy_j in self._energy_j.items())
+        return tuple(
+            Counter(
+                self._component,
+                now_s,
+                energy_j,
+                device,
+                method=self.name,
+                provenance=Provenance.MEASURED,
+                uncertainty_rel=0.01,
+            )
+            for device, energy_j in self._energy_j.items()
+        )

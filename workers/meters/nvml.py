@@ -16,15 +16,23 @@ class NvmlMeter:
     """Needs `nvmlInit` to have succeeded; see `start`."""
 
     name = METHOD
-    provenance = Provenance.MEASURED
-    uncertainty_rel = UNCERTAINTY_REL
 
     def __init__(self, nvml: Any, uuids: Sequence[str]) -> None:
+        self.identity = f"{proc.boot_id()} {nvml.nvmlSystemGetDriverVersion()}"
         self._nvml, self._handles = nvml, {uuid: nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids}
 
     def read(self) -> Sequence[Counter]:
         return tuple(
-            Counter(Component.GPU, proc.now_s(), self._energy_j(handle), uuid) for uuid, handle in self._handles.items()
+            Counter(
+                Component.GPU,
+                proc.now_s(),
+                self._energy_j(handle),
+                uuid,
+                method=METHOD,
+                provenance=Provenance.MEASURED,
+                uncertainty_rel=UNCERTAINTY_REL,
+            )
+            for uuid, handle in self._handles.items()
         )
 
     def _energy_j(self, handle: object) -> float | None:

@@ -18,10 +18,9 @@ class RaplMeter:
     """The packages' and their memory's energy. Reads nothing where the files are missing or may not be read."""
 
     name = METHOD
-    provenance = Provenance.MEASURED
-    uncertainty_rel = UNCERTAINTY_REL
 
     def __init__(self, root: Path = POWERCAP) -> None:
+        self.identity = proc.boot_id()
         self._powercap = counters.Powercap(str(root))
 
     @property
@@ -31,5 +30,13 @@ class RaplMeter:
     def read(self) -> Sequence[Counter]:
         at_s = proc.now_s()
         return tuple(
-            Counter(Component(component), at_s, energy_j) for component, energy_j in self._powercap.read().items()
+            Counter(
+                Component(component),
+                at_s,
+                energy_j,
+                method=METHOD,
+                provenance=Provenance.MEASURED,
+                uncertainty_rel=UNCERTAINTY_REL,
+            )
+            for component, energy_j in self._powercap.read().items()
         )

@@ -14,7 +14,7 @@ class ReplayMeter:
     The recording starts with the first reading taken. After its end the counter stands still.
     """
 
-    uncertainty_rel = 0.0
+    identity = "replay"
 
     def __init__(
         self,
@@ -35,4 +35,14 @@ class ReplayMeter:
     def read(self) -> Sequence[Counter]:
         now_s = proc.now_s()
         self._started_s = now_s if self._started_s is None else self._started_s
-        return (Counter(self._component, now_s, self._curve.at(now_s - self._started_s), self._device),)
+        return (
+            Counter(
+                self._component,
+                now_s,
+                self._curve.at(now_s - self._started_s),
+                self._device,
+                method=self.name,
+                provenance=self.provenance,
+                uncertainty_rel=0.0,
+            ),
+        )
