@@ -12,6 +12,7 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, SourceInfo, Zone
 from carbonq.domain.energy import Component, PowerProfile, Provenance
 from carbonq.domain.job import WAITING, Event, Job, JobState, Lease, Measurement, WaitReason, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
+from carbonq.domain.progress import Pace, Progress
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobSpec
 from carbonq.domain.time import TimeMapping
@@ -233,10 +234,27 @@ class Board(Protocol):
         """Those that gave a sign of life within their time to live."""
         ...
 
+    def put_progress(self, progress: Progress, ttl_s: float) -> bool:
+        """What a running attempt tells; it is forgotten unless told again within `ttl_s` of real time. False, and nothing
+        changes, where an attempt with a newer fence has told of itself."""
+        ...
+
+    def progress(self, job_ids: Sequence[str]) -> dict[str, Progress]:
+        """Of those that told something, in one round trip. Whoever asks compares the fence with the job's."""
+        ...
+
     def put_plan(self, snapshot: PlanSnapshot, plan: Plan) -> None: ...
     def plan(self) -> tuple[PlanSnapshot, Plan] | None: ...
     def put_time_mapping(self, mapping: TimeMapping | None) -> None: ...
     def time_mapping(self) -> TimeMapping | None: ...
+    def put_energy_model(self, state: bytes) -> None:
+        """Keep what was learnt from past runs, whole, in place of what was kept before."""
+        ...
+
+    def energy_model(self) -> bytes | None:
+        """As it was put. Whether it can be read, and is of this version, its reader says."""
+        ...
+
     def lead(self, holder: str, ttl_s: float) -> bool:
         """Take or keep the leader's lock. False while another holds it."""
         ...
@@ -313,6 +331,14 @@ class EnergyPredictor(Protocol):
     def predict(self, spec: JobSpec) -> PowerProfile: ...
 
     def learn(self, spec: JobSpec, measurements: Iterable[Measurement]) -> None: ...
+
+
+class PaceMaker(Protocol):
+    """A running job's pace from what it tells of its progress. Pure."""
+
+    def __call__(self, profile: PowerProfile, progress: Progress, now: datetime) -> Pace | None:
+        """None while too little is known: the profile then stands."""
+        ...
 
 
 class Planner(Protocol):

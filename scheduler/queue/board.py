@@ -1,7 +1,7 @@
 """What the processes tell each other beside the queue: forecasts, actual intensity, workers, the plan, the clock."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Zone
 from carbonq.domain.job import WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
+from carbonq.domain.progress import Progress
 from carbonq.domain.time import TimeMapping, to_ms
 from carbonq.domain.value import Value
 from carbonq.scheduler.queue.connection import Store
@@ -66,6 +67,15 @@ class RedisBoard:
             self._store.call("SREM", self._keys.workers, *gone)  # one that is back enters itself again
         return [WorkerInfo.model_validate_json(text) for text in texts if text is not None]
 
+    def put_progress(self, progress: Progress, ttl_s: float) -> bool:
+        told = (progress.job_id, progress.fence, progress.model_dump_json(), round(ttl_s * 1000))
+        return bool(self._store.run("put_progress", *told))
+
+    def progress(self, job_ids: Sequence[str]) -> dict[str, Progress]:
+        texts = self._store.calls([("HGET", self._keys.progress(job_id), "json") for job_id in job_ids])
+        found = ((job_id, _readable(Progress, text)) for job_id, text in zip(job_ids, texts, strict=True))
+        return {job_id: progress for job_id, progress in found if progress is not None}
+
     def put_plan(self, snapshot: PlanSnapshot, plan: Plan) -> None:
         parts = ("snapshot", snapshot.model_dump_json(), "plan", plan.model_dump_json())
         self._store.call("HSET", self._keys.plan, *parts)
@@ -88,6 +98,13 @@ class RedisBoard:
         text = self._store.call("HGET", self._keys.clock, "json")
         return TimeMapping.model_validate_json(text) if text else None
 
+    def put_energy_model(self, state: bytes) -> None:
+        self._store.call("SET", self._keys.energy_model, state)
+
+    def energy_model(self) -> bytes | None:
+        state: bytes | None = self._store.call("GET", self._keys.energy_model)
+        return state
+
     def lead(self, holder: str, ttl_s: float) -> bool:
         return bool(self._store.run("lead", holder, round(ttl_s * 1000), keys=[self._keys.leader]))
 
@@ -103,8 +120,10 @@ class MemoryBoard:
         self._forecasts: dict[Zone, Forecast] = {}
         self._actual: dict[Zone, IntensitySeries] = {}
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
+        self._progress: dict[str, tuple[Progress, float]] = {}
         self._plan: tuple[PlanSnapshot, Plan] | None = None
         self._mapping: TimeMapping | None = None
+        self._energy_model: bytes | None = None
         self._leader: tuple[str, float] | None = None
 
     def put_forecast(self, forecast: Forecast) -> None:
@@ -129,6 +148,18 @@ class MemoryBoard:
         now = self._real_now()
         return [worker for _, (worker, until) in sorted(self._workers.items()) if now < until]
 
+    def put_progress(self, progress: Progress, ttl_s: float) -> bool:
+        known = self.progress([progress.job_id]).get(progress.job_id)
+        if known is not None and progress.fence < known.fence:
+            return False
+        self._progress[progress.job_id] = progress, self._real_now() + ttl_s
+        return True
+
+    def progress(self, job_ids: Sequence[str]) -> dict[str, Progress]:
+        now = self._real_now()
+        found = {job_id: self._progress[job_id] for job_id in job_ids if job_id in self._progress}
+        return {job_id: progress for job_id, (progress, until) in found.items() if now < until}
+
     def put_plan(self, snapshot: PlanSnapshot, plan: Plan) -> None:
         self._plan = snapshot, plan
 
@@ -140,6 +171,12 @@ class MemoryBoard:
 
     def time_mapping(self) -> TimeMapping | None:
         return self._mapping
+
+    def put_energy_model(self, state: bytes) -> None:
+        self._energy_model = state
+
+    def energy_model(self) -> bytes | None:
+        return self._energy_model
 
     def lead(self, holder: str, ttl_s: float) -> bool:
         now = self._real_now()

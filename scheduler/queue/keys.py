@@ -18,6 +18,7 @@ _LUA_NAMES = {
     "MEASUREMENTS": "measurements:",  # <id> -> hash: fence -> "1" (accepted) or "0" (overhead), then JSON
     "LOG": "log:",  # <id> -> stream: the tail of its output
     "LOG_META": "log-meta:",  # <id> -> hash: `bytes` kept, the newest `fence` that wrote, `cut` where older output was dropped
+    "PROGRESS": "progress:",  # <id> -> hash: what its running attempt last told, the `fence` it holds and `json`; expires
     "STATE": "state:",  # <state> -> zset: job by submission
     "PROJECT": "project:",  # <project> -> zset: job by submission
     "ARRAY": "array:",  # <array id> -> zset: task by submission
@@ -59,6 +60,7 @@ class Keys:
         self.ledger, self.receipts = self._whole("LEDGER"), self._whole("RECEIPTS")
         self.receipt_last = self._whole("RECEIPT_LAST")
         self.plan = self.root + "plan"
+        self.energy_model = self.root + "energy-model"
         self.workers = self.root + "workers"
         self.leader = self.root + "leader"
         self.migrating = self.root + "migrating"
@@ -80,6 +82,9 @@ class Keys:
 
     def log_meta(self, job_id: str) -> str:
         return self._whole("LOG_META") + job_id
+
+    def progress(self, job_id: str) -> str:
+        return self._whole("PROGRESS") + job_id
 
     def state(self, state: str) -> str:
         return self._whole("STATE") + state

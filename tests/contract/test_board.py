@@ -10,6 +10,7 @@ from carbonq.domain.carbon import CarbonIntensity, Forecast, IntensitySeries, Or
 from carbonq.domain.job import Capacity, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot, PoolSnapshot
 from carbonq.domain.ports import Board
+from carbonq.domain.progress import Progress, Told
 from carbonq.domain.time import SlotGrid, TimeMapping
 from carbonq.scheduler.queue.board import ACTUAL_KEPT, MemoryBoard, RedisBoard
 from carbonq.scheduler.queue.connection import Store
@@ -121,6 +122,37 @@ def test_a_worker_is_seen_until_its_time_to_live_ends(board: Board) -> None:
     assert [worker.worker_id for worker in board.workers()] == ["b", "brief"]
 
 
+def _progress(job_id: str = "job", fence: int = 1, done: float = 3.0) -> Progress:
+    points = (Told(MIDNIGHT, 1.0), Told(MIDNIGHT + timedelta(microseconds=1), done))
+    return Progress(job_id=job_id, fence=fence, total=10.0, unit="epoch", points=points)
+
+
+def test_the_last_that_each_running_job_told_is_kept(board: Board) -> None:
+    assert board.progress([]) == {}
+    assert board.progress(["job", "other"]) == {}
+    assert board.put_progress(_progress(), ttl_s=60)
+    assert board.put_progress(_progress(done=4.0), ttl_s=60)
+    assert board.put_progress(_progress("other", fence=7), ttl_s=60)
+    assert board.progress(["other", "job", "silent"]) == {
+        "job": _progress(done=4.0),
+        "other": _progress("other", fence=7),
+    }
+
+
+def test_what_an_older_attempt_tells_of_its_progress_is_dropped(board: Board) -> None:
+    board.put_progress(_progress(fence=2), ttl_s=60)
+    assert not board.put_progress(_progress(fence=1, done=9.0), ttl_s=60)
+    assert board.progress(["job"]) == {"job": _progress(fence=2)}
+    assert board.put_progress(_progress(fence=3, done=1.0), ttl_s=60)
+    assert board.progress(["job"]) == {"job": _progress(fence=3, done=1.0)}
+
+
+def test_progress_is_forgotten_once_nobody_tells_it_any_more(board: Board) -> None:
+    board.put_progress(_progress(), ttl_s=0.05)
+    _until(lambda: board.progress(["job"]) == {})
+    assert board.put_progress(_progress(fence=0), ttl_s=60)
+
+
 def test_the_plan_is_kept_with_what_it_was_made_from(board: Board) -> None:
     assert board.plan() is None
     pool = PoolSnapshot(name="default", zone="DE", gpus=1)
@@ -139,6 +171,13 @@ def test_the_mapping_of_time_is_kept_to_the_microsecond_until_it_is_taken_back(b
     assert board.time_mapping() == mapping
     board.put_time_mapping(None)
     assert board.time_mapping() is None
+
+
+def test_what_was_learnt_of_energy_is_kept_byte_for_byte(board: Board) -> None:
+    assert board.energy_model() is None
+    for state in (b'{"version": 1}', bytes(range(256)) * 4096):
+        board.put_energy_model(state)
+        assert board.energy_model() == state
 
 
 def test_one_holder_leads_until_it_resigns(board: Board) -> None:
