@@ -1,4 +1,4 @@
-"""Counters wrap, vanish and fill their bound; what is read of them stays true."""
+"""The time of processes that are gone is counted, and a journal fills its bound without losing its first reading."""
 
 import json
 import os
@@ -6,66 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from carbonq.workers.shim.counters import COLUMNS, Journal, Powercap, TreeTime, node_busy_s
+from carbonq.workers.shim.counters import COLUMNS, Journal, TreeTime, node_busy_s
+from carbonq.workers.shim.powercap import Powercap
 from carbonq.workers.shim.proc import descendants, now_s, start_ticks
-
-RANGE_UJ = 1_000_000
-
-
-def add_domain(root: Path, folder: str, name: str, energy_uj: int) -> Path:
-    domain = root / folder
-    domain.mkdir(parents=True)
-    (domain / "name").write_text(name + "\n")
-    (domain / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
-    (domain / "energy_uj").write_text(f"{energy_uj}\n")
-    return domain / "energy_uj"
-
-
-@pytest.fixture
-def powercap(tmp_path: Path) -> dict[str, Path]:
-    """Two packages, one memory domain, and three things that would count energy twice."""
-    return {
-        "package-0": add_domain(tmp_path, "intel-rapl:0", "package-0", 900_000),
-        "package-1": add_domain(tmp_path, "intel-rapl:1", "package-1", 100),
-        "dram": add_domain(tmp_path, "intel-rapl:0:1", "dram", 5),
-        "core": add_domain(tmp_path, "intel-rapl:0:0", "core", 7),
-        "psys": add_domain(tmp_path, "intel-rapl:2", "psys", 7),
-        "mmio": add_domain(tmp_path, "intel-rapl-mmio:0", "package-0", 900_000),
-    }
-
-
-def test_packages_add_up_in_joules_from_the_first_reading(tmp_path: Path, powercap: dict[str, Path]) -> None:
-    meter = Powercap(str(tmp_path))
-    assert meter.read() == {"cpu": 0.0, "dram": 0.0}
-    powercap["package-0"].write_text("950000")
-    powercap["package-1"].write_text("250100")
-    powercap["dram"].write_text("1005")
-    assert meter.read() == pytest.approx({"cpu": 0.3, "dram": 0.001})
-
-
-def test_a_counter_that_wraps_goes_on_counting(tmp_path: Path, powercap: dict[str, Path]) -> None:
-    meter = Powercap(str(tmp_path))
-    meter.read()
-    powercap["package-0"].write_text("99999")
-    assert meter.read()["cpu"] == pytest.approx((RANGE_UJ + 1 - 900_000 + 99_999) / 1e6)
-
-
-def test_a_counter_that_cannot_be_read_is_unknown_and_is_bridged_afterwards(
-    tmp_path: Path, powercap: dict[str, Path]
-) -> None:
-    meter = Powercap(str(tmp_path))
-    meter.read()
-    powercap["package-1"].rename(tmp_path / "gone")
-    assert meter.read()["cpu"] is None
-    (tmp_path / "gone").rename(powercap["package-1"])
-    powercap["package-0"].write_text("910000")
-    assert meter.read()["cpu"] == pytest.approx(0.01)
-
-
-def test_a_machine_without_powercap_shows_nothing(tmp_path: Path) -> None:
-    assert Powercap(str(tmp_path / "missing")).read() == {}
 
 
 def test_the_tree_counts_children_that_are_gone() -> None:

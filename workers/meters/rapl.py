@@ -6,7 +6,7 @@ from pathlib import Path
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.ports import Counter
 from carbonq.workers.settings import POWERCAP
-from carbonq.workers.shim import counters, proc
+from carbonq.workers.shim import powercap, proc
 
 METHOD = "rapl"
 UNCERTAINTY_REL = 0.05
@@ -21,7 +21,7 @@ class RaplMeter:
 
     def __init__(self, root: Path = POWERCAP) -> None:
         self.identity = proc.boot_id()
-        self._powercap = counters.Powercap(str(root))
+        self._powercap = powercap.Powercap(str(root))
 
     @property
     def is_available(self) -> bool:

@@ -13,9 +13,10 @@ import socket
 import sys
 import time
 
-from .counters import Journal, Powercap
+from .counters import Journal
 from .files import ExitRecord, Log, read_text, write_json
 from .keeper import Keeper
+from .powercap import Powercap
 from .proc import boot_id, descendants, now_s, signal_all, start_ticks
 
 TYPE_CHECKING = False

@@ -7,64 +7,12 @@ import os
 import resource
 
 from . import proc
-from .files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the typing module takes milliseconds to load
-    from collections.abc import Iterator
+    from .powercap import Powercap
 
 LONGEST_SAMPLE_S = 30.0  # RAPL counters wrap after minutes under load: they are read at least this often
-
-
-class Powercap:
-    """Energy of the packages and of their memory, in joules since the first reading, from Linux' powercap files.
-
-    None where there are none or they may not be read (since CVE-2020-8694 only root may, unless a rule says otherwise).
-    https://docs.kernel.org/power/powercap/powercap.html
-    """
-
-    def __init__(self, root: str) -> None:
-        self.files: dict[str, list[tuple[str, int]]] = {"cpu": [], "dram": []}
-        for component, path in self._domains(root):
-            try:
-                self.files[component].append((path + "/energy_uj", int(read_text(path + "/max_energy_range_uj"))))
-            except (OSError, ValueError):
-                continue
-        self.last: dict[str, int] = {}
-        self.total_j = {component: 0.0 for component, files in self.files.items() if files}
-
-    @staticmethod
-    def _domains(root: str) -> Iterator[tuple[str, str]]:
-        try:
-            names = sorted(os.listdir(root))
-        except OSError:
-            return
-        for name in names:
-            path = os.path.join(root, name)
-            if not name.startswith("intel-rapl:"):  # `intel-rapl-mmio:` shows the same package a second time
-                continue
-            try:
-                domain = read_text(path + "/name")
-            except OSError:
-                continue
-            if domain.startswith("package"):
-                yield "cpu", path
-            elif domain == "dram":
-                yield "dram", path
-
-    def read(self) -> dict[str, float | None]:
-        return {component: self._read(component) for component in self.total_j}
-
-    def _read(self, component: str) -> float | None:
-        try:
-            raw = {path: int(read_text(path)) for path, _ in self.files[component]}
-        except (OSError, ValueError):
-            return None
-        for path, range_uj in self.files[component]:
-            passed_uj = raw[path] - self.last.get(path, raw[path])
-            self.total_j[component] += (passed_uj if passed_uj >= 0 else passed_uj + range_uj + 1) / 1e6
-        self.last.update(raw)
-        return self.total_j[component]
 
 
 def node_busy_s() -> float | None:
