@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from carbonq.client import Catalogue, Client, Grid
     from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+    from carbonq.domain.energy import PowerProfile
     from carbonq.domain.job import Lease
-    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
+    from carbonq.domain.ports import Board, CarbonOutlook, EnergyPredictor, IntensitySource, Revised
+    from carbonq.domain.progress import Pace, Progress
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.foresight.feature_feed import FeatureSource
     from carbonq.forecasters.carbon.models.series import CarbonModel
@@ -232,10 +234,18 @@ def _carbon_model(step_s: int) -> CarbonModel:
     return ZoneModel(step_s=step_s)
 
 
-def predictor(settings: Settings, speed: float) -> EnergyPredictor:
-    from carbonq.forecasters.energy.predictor import RunHistoryPredictor
+def predictor(settings: Settings, board: Board, speed: float) -> EnergyPredictor:
+    """What clients foretell with and the scheduler teaches: the model that lies on the board."""
+    from carbonq.forecasters.energy.predictor import ModelPredictor
 
-    return RunHistoryPredictor(default_duration_s=settings.default_duration_s, speed=speed)
+    return ModelPredictor(board, default_duration_s=settings.default_duration_s, speed=speed)
+
+
+def _pace(profile: PowerProfile, progress: Progress, now: datetime) -> Pace | None:
+    """See `carbonq.forecasters.energy.inflight`, which most commands do not need."""
+    from carbonq.forecasters.energy.inflight import pace
+
+    return pace(profile, progress, now)
 
 
 # --- the client
@@ -264,7 +274,8 @@ def client(settings: Settings) -> Client:
         planner=FirstComePlanner(),
         outlook=on_demand,
         catalogue=cache(lambda: catalogue(settings)),
-        predictor=predictor(settings, on.speed),
+        predictor=predictor(settings, on.board, on.speed),
+        pace_maker=_pace,
     )
 
 
@@ -304,13 +315,18 @@ def run_worker(settings: Settings) -> None:
     agent.run()
 
 
+def worker_dir(settings: Settings) -> Path:
+    """Where this machine's worker keeps its attempts, logs and calibration."""
+    return settings.data_dir / "worker"
+
+
 def _agent(settings: Settings, on: Adapters) -> Agent:
     from carbonq.workers.agent import Agent
-    from carbonq.workers.settings import WorkerSettings
+    from carbonq.workers.settings import YEAR_S, WorkerSettings
 
     return Agent(
         WorkerSettings(
-            data_dir=settings.data_dir / "worker",
+            data_dir=worker_dir(settings),
             zone=settings.zone,
             pool=settings.pool,
             cpus=settings.worker_cpus,
@@ -319,6 +335,9 @@ def _agent(settings: Settings, on: Adapters) -> Agent:
             lease_s=settings.lease_s,
             max_wait_s=settings.poll_s,
             log_limit_b=settings.log_limit_b,
+            pue=settings.worker_pue,
+            embodied_g=None if settings.worker_embodied_kg is None else settings.worker_embodied_kg * 1e3,
+            lifetime_s=settings.worker_lifetime_years * YEAR_S,
         ),
         queue=on.queue,
         board=on.board,
@@ -403,6 +422,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         clock=on.clock,
         planner=FirstComePlanner(),
         outlook=foresight(settings, on.board),
+        pace_maker=_pace,
     ).run(stop)
 
 

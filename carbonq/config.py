@@ -126,7 +126,17 @@ def _from_text(key: str, text: str) -> object:
     return text
 
 
-_NUMBERS = frozenset({"slot_minutes", "horizon_hours", "deadline_margin_rel", "worker_cpus"})
+_NUMBERS = frozenset(
+    {
+        "slot_minutes",
+        "horizon_hours",
+        "deadline_margin_rel",
+        "worker_cpus",
+        "worker_pue",
+        "worker_embodied_kg",
+        "worker_lifetime_years",
+    }
+)
 _FOLDERS = frozenset({"data_dir", "runtime_dir", "secrets_dir"})
 
 

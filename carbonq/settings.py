@@ -150,6 +150,27 @@ class Settings(StrictValue):
         default=None, ge=1, le=4096, description="CPU slots that a worker offers; default: all it may use"
     )
     worker_gpus: Literal["all", "none"] = Field(default="all", description="the GPUs that a worker offers")
+    worker_pue: Number | None = Field(
+        default=None,
+        ge=1,
+        le=10,
+        description="the site's power usage effectiveness: all that the building draws over what its machines draw; "
+        "shown on a line of its own; default: not reckoned with",
+        examples=[1.3],
+    )
+    worker_embodied_kg: Number | None = Field(
+        default=None,
+        gt=0,
+        description="what making this machine emitted, in kg CO2e, as its maker states it; each job's share is shown on a "
+        "line of its own; default: not reckoned with",
+        examples=[1300],
+    )
+    worker_lifetime_years: Number = Field(
+        default=4.0,
+        gt=0,
+        le=50,
+        description="how long this machine is used in all: `worker_embodied_kg` is spread over it",
+    )
     lease_s: Duration = Field(
         default=30.0, alias="lease", description="how long a worker may be silent before its jobs run elsewhere"
     )

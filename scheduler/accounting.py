@@ -9,6 +9,7 @@ from carbonq.domain.energy import TraceSegment
 from carbonq.domain.job import Job, JobState, Measurement, Outcome
 from carbonq.domain.receipt import ACTUALS_CHANGED, Baseline, EmissionsSlot, Receipt, ReceiptStatus
 from carbonq.domain.units import known_sum
+from carbonq.scheduler import apart
 from carbonq.scheduler.spreading import back_to_back, combined, covers, length_of, segments_of, spread
 
 SMALLEST_CHANGE_REL = 1e-3
@@ -47,6 +48,7 @@ def make_receipt(
     baseline_g = baseline.emissions_g if baseline else None
     started_at = account.useful[0].started_at if account.useful else job.started_at
     series = actual.get(zone)
+    building = apart.building(account.measurements if energy_j is not None else (), actual)
     return Receipt(
         revision=revision,
         status=ReceiptStatus.SETTLED if account.is_settled(baseline) else ReceiptStatus.PROVISIONAL,
@@ -74,6 +76,13 @@ def make_receipt(
         baseline=baseline,
         avoided_g=baseline_g - emissions_g if baseline_g is not None and emissions_g is not None else None,
         forecast_avoided_g=_promised_g(job),
+        pue=building.pue,
+        facility_energy_j=building.energy_j,
+        facility_g=building.emissions_g,
+        embodied_g=apart.embodied_g(account.measurements),
+        predicted_energy_j=apart.foreseen_energy(job.profile),
+        predicted_duration_s=job.profile.duration_s,
+        prediction_method=apart.foreseen_by(job.profile),
         intensity_source=series.source if series else "",
         signal=series.signal if series else None,
         scope=series.scope if series else None,
@@ -225,6 +234,7 @@ def _notes(
             yield f"the energy of attempt {m.attempt} is not known"
         elif abs(sum(s.energy_j for s in m.trace) - m.energy_j) > 1e-6 * m.energy_j:
             yield f"attempt {m.attempt} has no full power trace: its energy is spread as far as the trace says"
+    yield from apart.notes(account.measurements)
     if any(slot.intensity_g_per_kwh is None for slot in (*slots, *baseline)):
         yield "the actual intensity of part of the time has not been published yet"
     origins = _origins((*slots, *baseline))

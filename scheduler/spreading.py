@@ -12,7 +12,7 @@ from carbonq.domain.carbon import CarbonIntensity, IntensitySeries
 from carbonq.domain.energy import EnergyReading, TraceSegment
 from carbonq.domain.job import Measurement
 from carbonq.domain.receipt import EmissionsSlot
-from carbonq.domain.units import energy_g
+from carbonq.domain.units import energy_g, known_sum
 
 INSTANT = timedelta(milliseconds=1)
 """The length given to what began and ended at the same moment."""
@@ -64,11 +64,21 @@ def length_of(measurement: Measurement) -> timedelta:
 
 def combined(measurements: Iterable[Measurement]) -> tuple[EnergyReading, ...]:
     """Readings of all attempts, those of one component and method added up. Their errors are taken to go together."""
-    found: dict[tuple[str, str, str], EnergyReading] = {}
-    for reading in (reading for m in measurements for reading in m.readings):
-        key = (reading.component.value, reading.provenance.value, reading.method)
-        found[key] = _added(found[key], reading) if key in found else reading
+    found: dict[tuple[object, ...], EnergyReading] = {}
+    seen = tuple(measurements)
+    for measurement in seen:
+        for reading in measurement.readings:
+            key = (reading.component, reading.provenance, reading.method, reading.rung)
+            told = _told(reading, measurement.attempt if len(seen) > 1 else None)
+            found[key] = _added(found[key], told) if key in found else told
     return tuple(found.values())
+
+
+def _told(reading: EnergyReading, attempt: int | None) -> EnergyReading:
+    """The reading, its flags saying which of several attempts they are about."""
+    if attempt is None or not reading.flags:
+        return reading
+    return reading.model_copy(update={"flags": tuple(f"attempt {attempt}: {flag}" for flag in reading.flags)})
 
 
 class _Piece(NamedTuple):
@@ -116,18 +126,27 @@ def back_to_back(measurements: Sequence[Measurement], start: datetime) -> tuple[
 
 
 def _added(one: EnergyReading, other: EnergyReading) -> EnergyReading:
+    """Two readings by one method as one. The second way is kept where it read both."""
+    flags = tuple(dict.fromkeys((*one.flags, *other.flags)))
     if one.energy_j is None or other.energy_j is None:
-        return one
+        return one.model_copy(update={"flags": flags})
     energy_j = one.energy_j + other.energy_j
-    errors = (one.uncertainty_rel, other.uncertainty_rel)
-    error_j = (
-        None
-        if None in errors
-        else sum(
-            r.energy_j * r.uncertainty_rel
-            for r in (one, other)
-            if r.energy_j is not None and r.uncertainty_rel is not None
-        )
+    error_j = known_sum((_error_j(one), _error_j(other)))
+    uncertainty_rel = one.uncertainty_rel if not energy_j else None if error_j is None else error_j / energy_j
+    same = one.cross_check_method == other.cross_check_method
+    check_j = known_sum((one.cross_check_j, other.cross_check_j)) if same else None
+    return one.model_copy(
+        update={
+            "energy_j": energy_j,
+            "uncertainty_rel": uncertainty_rel,
+            "cross_check_j": check_j,
+            "cross_check_method": one.cross_check_method if check_j is not None else None,
+            "flags": flags,
+        }
     )
-    uncertainty = error_j / energy_j if error_j is not None and energy_j else one.uncertainty_rel
-    return one.model_copy(update={"energy_j": energy_j, "uncertainty_rel": uncertainty})
+
+
+def _error_j(reading: EnergyReading) -> float | None:
+    if reading.energy_j is None or reading.uncertainty_rel is None:
+        return None
+    return reading.energy_j * reading.uncertainty_rel

@@ -8,6 +8,7 @@ from carbonq.domain.carbon import Zone
 from carbonq.domain.job import Lease
 
 POWERCAP = Path("/sys/class/powercap")
+YEAR_S = 365.25 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class WorkerSettings:
     keep_attempts_s: float = 7 * 86_400.0  # how long a reported attempt's log stays on disk
     powercap_dir: Path = POWERCAP
     prewarmed_shims: int = 2
+    pue: float | None = None  # of the site, as its operator states it
+    embodied_g: float | None = None  # CO2e of making this machine
+    lifetime_s: float = 4 * YEAR_S  # over which that is spread
 
 
 @dataclass(frozen=True)

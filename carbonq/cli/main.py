@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from carbonq.cli import backtesting, jobs, planning, reporting, services, settings
+from carbonq.cli import backtesting, calibrating, jobs, planning, reporting, services, settings
 from carbonq.cli.session import Session
 
 START = """Start here:
@@ -131,7 +131,7 @@ JOBS, PLANS, SERVICES, REPORTS = "Jobs", "Plan and forecasts", "Services", "Repo
 for panel, commands in (
     (JOBS, jobs.COMMANDS),
     (PLANS, (*planning.COMMANDS, *backtesting.COMMANDS)),
-    (SERVICES, services.COMMANDS),
+    (SERVICES, (*services.COMMANDS, *calibrating.COMMANDS)),
     (REPORTS, (*reporting.COMMANDS, *settings.COMMANDS)),
 ):
     for name, command in commands:

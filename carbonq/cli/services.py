@@ -14,11 +14,25 @@ Cpus = Annotated[int | None, typer.Option("--worker-cpus", min=1, metavar="N", h
 Gpus = Annotated[str | None, typer.Option("--worker-gpus", metavar="all|none", help="GPUs to offer.")]
 
 
+Pue = Annotated[
+    float | None, typer.Option("--worker-pue", metavar="X", help="The site's power usage effectiveness, such as 1.3.")
+]
+Embodied = Annotated[
+    float | None, typer.Option("--worker-embodied-kg", metavar="KG", help="What making this machine emitted.")
+]
+Lifetime = Annotated[
+    float | None, typer.Option("--worker-lifetime-years", metavar="YEARS", help="How long this machine is used.")
+]
+
+
 def worker(
     ctx: typer.Context,
     pool: Pool = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
+    pue: Pue = None,
+    embodied_kg: Embodied = None,
+    lifetime_years: Lifetime = None,
 ) -> None:
     """Run jobs on this machine and measure them.
 
@@ -27,7 +41,14 @@ def worker(
     Example: carbonq worker
     """
     here = session.of(ctx)
-    here.add_flags(pool=pool, worker_cpus=cpus, worker_gpus=gpus)
+    here.add_flags(
+        pool=pool,
+        worker_cpus=cpus,
+        worker_gpus=gpus,
+        worker_pue=pue,
+        worker_embodied_kg=embodied_kg,
+        worker_lifetime_years=lifetime_years,
+    )
     here.part("bootstrap").run_worker(here.settings)
 
 

@@ -1,6 +1,10 @@
 """What was consumed, how that is known, and what is expected to be consumed."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from enum import StrEnum
+from math import hypot, isfinite
+from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -47,6 +51,36 @@ class EnergyReading(Value):
         if (self.energy_j is None) != (self.provenance is Provenance.UNKNOWN):
             raise ValueError("energy is None exactly where its provenance is unknown")
         return self
+
+
+class Total(NamedTuple):
+    """The known readings added up. `uncertainty_rel` is None where one of them has none, or nothing is known."""
+
+    energy_j: float | None
+    uncertainty_rel: float | None
+    unknown: int  # readings that the sum lacks
+
+
+def total_of(readings: Iterable[EnergyReading]) -> Total:
+    """Readings of parts, attempts or jobs as one, with the relative standard uncertainty of their sum.
+
+    A method errs the same way each time it is used, so its errors add up; different methods err independently, so
+    they combine as the root of the sum of squares (JCGM 100:2008, 5.1.2 and 5.2.2; docs/adr/0051).
+    """
+    total_j, known, unknown, is_sure = 0.0, 0, 0, True
+    error_j: defaultdict[tuple[Component, str], float] = defaultdict(float)
+    for reading in readings:
+        if reading.energy_j is None:
+            unknown += 1
+            continue
+        known += 1
+        total_j += reading.energy_j
+        is_sure = is_sure and reading.uncertainty_rel is not None
+        error_j[reading.component, reading.method] += reading.energy_j * (reading.uncertainty_rel or 0.0)
+    uncertainty_rel = hypot(*error_j.values()) / total_j if is_sure and total_j > 0 else None
+    if uncertainty_rel is not None and not isfinite(uncertainty_rel):  # of next to nothing
+        uncertainty_rel = None
+    return Total(total_j if known else None, uncertainty_rel, unknown)
 
 
 class TraceSegment(Value):

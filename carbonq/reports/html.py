@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 from carbonq.domain.carbon import Origin
+from carbonq.domain.energy import total_of
 from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
 from carbonq.reports.charts import comparison, saving
@@ -11,7 +12,7 @@ from carbonq.reports.figure import figure, table
 from carbonq.reports.markup import Markup, element, join, typeset
 from carbonq.reports.provenance import Remark, kind_of
 from carbonq.reports.report import Report
-from carbonq.reports.summary import Tally, avoided_g, baseline_g, combined_uncertainty_rel
+from carbonq.reports.summary import Tally, avoided_g, baseline_g
 from carbonq.reports.timeline import ZONES_DRAWN, timelines
 from carbonq.reports.words import (
     deadlines,
@@ -173,7 +174,7 @@ def _receipts_table(report: Report) -> Markup:
 
 
 def _receipt_row(receipt: Receipt, report: Report) -> list[str]:
-    sure = combined_uncertainty_rel(receipt.readings)
+    sure = total_of(receipt.readings).uncertainty_rel
     met = {True: "met", False: "missed", None: fmt.UNKNOWN}[receipt.deadline_met]
     ended_as = f"{receipt.state}, {receipt.status}"
     where = f"{receipt.project}, {receipt.pool}, {receipt.zone}"

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from carbonq.domain.energy import Component, Provenance
+from carbonq.domain.energy import Component, Provenance, total_of
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.time import iso
 from carbonq.reports.format import printable
 from carbonq.reports.report import Report
-from carbonq.reports.summary import avoided_g, baseline_g, combined_uncertainty_rel
+from carbonq.reports.summary import avoided_g, baseline_g
 
 SCHEMA_VERSION = 1
 
@@ -77,7 +77,7 @@ COLUMNS: dict[str, Callable[[Receipt], object]] = {
     "duration_s": lambda r: r.duration_s,
     "attempts": lambda r: r.attempts,
     "energy_j": lambda r: r.energy_j,
-    "energy_uncertainty_rel": lambda r: combined_uncertainty_rel(r.readings),
+    "energy_uncertainty_rel": lambda r: total_of(r.readings).uncertainty_rel,
     "energy_provenance": _provenance,
     "gpu_energy_j": _component_j(Component.GPU),
     "cpu_energy_j": _component_j(Component.CPU),

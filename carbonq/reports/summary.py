@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
-from math import fsum, hypot, isfinite
+from math import fsum, isfinite
 
 from pydantic import Field
 
-from carbonq.domain.energy import Component, EnergyReading, Provenance
+from carbonq.domain.energy import Component, EnergyReading, Provenance, total_of
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt, ReceiptStatus
@@ -127,7 +127,7 @@ def tally(receipts: Sequence[Receipt]) -> Tally:
         energy_j=_sum(energies),
         energy_unknown_jobs=len(receipts) - len(energies),
         energy_partly_unknown_jobs=sum(r.energy_j is not None and _lacks_a_part(r) for r in receipts),
-        energy_uncertainty_rel=combined_uncertainty_rel(readings),
+        energy_uncertainty_rel=total_of(readings).uncertainty_rel,
         measured_energy_j=_known_energy_j(readings, Provenance.MEASURED),
         modelled_energy_j=_known_energy_j(readings, Provenance.MODELLED),
         overhead_energy_j=_sum(r.overhead_energy_j for r in receipts if r.overhead_energy_j is not None),
@@ -159,23 +159,6 @@ def avoided_g(receipt: Receipt) -> float | None:
     return None if baseline is None or receipt.emissions_g is None else baseline - receipt.emissions_g
 
 
-def combined_uncertainty_rel(readings: Iterable[EnergyReading]) -> float | None:
-    """The relative standard uncertainty of the readings' sum, or None where one of them has none.
-
-    A method errs the same way each time it is used, so its errors add up; different methods err independently, so
-    they combine as the root of the sum of squares (JCGM 100:2008, 5.1.2 and 5.2.2).
-    """
-    total_j, error_j = 0.0, defaultdict[tuple[Component, str], float](float)
-    for reading in readings:
-        if reading.energy_j is None:
-            continue
-        if reading.uncertainty_rel is None:
-            return None
-        total_j += reading.energy_j
-        error_j[reading.component, reading.method] += reading.energy_j * reading.uncertainty_rel
-    return _share(hypot(*error_j.values()), total_j)
-
-
 def method_uses(receipts: Iterable[Receipt]) -> tuple[MethodUse, ...]:
     """How each component's energy was obtained, measured first."""
     used: dict[tuple[Component, str, Provenance], list[EnergyReading]] = defaultdict(list)
@@ -192,7 +175,7 @@ def method_uses(receipts: Iterable[Receipt]) -> tuple[MethodUse, ...]:
             provenance=provenance,
             jobs=len(jobs[component, method, provenance]),
             energy_j=_sum(reading.energy_j for reading in own if reading.energy_j is not None),
-            uncertainty_rel=combined_uncertainty_rel(own),
+            uncertainty_rel=total_of(own).uncertainty_rel,
         )
         for (component, method, provenance), own in sorted(
             used.items(), key=lambda item: (list(Provenance).index(item[0][2]), item[0][0], item[0][1])

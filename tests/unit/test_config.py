@@ -318,7 +318,8 @@ def test_the_example_file_has_every_setting_and_is_sound(home: Path) -> None:
     settings = load(home)
 
     assert {key for key, origin in settings.origins.items() if origin.startswith(str(file))} == set(keys())
-    machine = {*SECRETS, "redis_url", "zone", "sources", "worker_cpus", "data_dir", "runtime_dir", "secrets_dir"}
+    machine = {*SECRETS, "redis_url", "zone", "sources", "data_dir", "runtime_dir", "secrets_dir"}
+    machine |= {"worker_cpus", "worker_pue", "worker_embodied_kg"}
     assert {key: settings.redacted()[name] for key, name in keys().items() if key not in machine} == {
         key: Settings().redacted()[name] for key, name in keys().items() if key not in machine
     }

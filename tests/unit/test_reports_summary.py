@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from carbonq.domain.energy import Component, EnergyReading, Provenance
+from carbonq.domain.energy import Component, EnergyReading, Provenance, total_of
 from carbonq.domain.errors import InvalidInput
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import ReceiptStatus
-from carbonq.reports.summary import combined_uncertainty_rel, summarise, tally
+from carbonq.reports.summary import summarise, tally
 from carbonq.testing import MIDNIGHT, make_receipt
 
 
@@ -96,17 +96,17 @@ def test_states_deadlines_delays_and_revisions_are_counted() -> None:
 
 
 def test_errors_of_one_method_add_up() -> None:
-    assert combined_uncertainty_rel([reading(100, "cpu-model", 0.3)] * 4) == pytest.approx(0.3)
+    assert total_of([reading(100, "cpu-model", 0.3)] * 4).uncertainty_rel == pytest.approx(0.3)
 
 
 def test_errors_of_different_methods_combine_as_the_root_of_the_sum_of_squares() -> None:
     both = [reading(100, "cpu-model", 0.3), reading(100, "rapl", 0.4)]
-    assert combined_uncertainty_rel(both) == pytest.approx(50 / 200)
+    assert total_of(both).uncertainty_rel == pytest.approx(50 / 200)
 
 
 def test_a_reading_without_uncertainty_leaves_the_sum_without_one() -> None:
-    assert combined_uncertainty_rel([reading(100, "cpu-model", 0.3), reading(1, "other", None)]) is None
-    assert combined_uncertainty_rel([reading(None, "other", None)]) is None
+    assert total_of([reading(100, "cpu-model", 0.3), reading(1, "other", None)]).uncertainty_rel is None
+    assert total_of([reading(None, "other", None)]).uncertainty_rel is None
 
 
 @pytest.mark.parametrize(
