@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
     from carbonq.client import Catalogue, Client, Grid
     from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
-    from carbonq.domain.energy import PowerProfile
     from carbonq.domain.job import Lease
-    from carbonq.domain.ports import Board, CarbonOutlook, EnergyPredictor, IntensitySource, Revised
-    from carbonq.domain.progress import Pace, Progress
+    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.foresight.feature_feed import FeatureSource
     from carbonq.forecasters.carbon.models.series import CarbonModel
@@ -234,18 +232,10 @@ def _carbon_model(step_s: int) -> CarbonModel:
     return ZoneModel(step_s=step_s)
 
 
-def predictor(settings: Settings, board: Board, speed: float) -> EnergyPredictor:
-    """What clients foretell with and the scheduler teaches: the model that lies on the board."""
-    from carbonq.forecasters.energy.predictor import ModelPredictor
+def predictor(settings: Settings, speed: float) -> EnergyPredictor:
+    from carbonq.forecasters.energy.predictor import RunHistoryPredictor
 
-    return ModelPredictor(board, default_duration_s=settings.default_duration_s, speed=speed)
-
-
-def _pace(profile: PowerProfile, progress: Progress, now: datetime) -> Pace | None:
-    """See `carbonq.forecasters.energy.inflight`, which most commands do not need."""
-    from carbonq.forecasters.energy.inflight import pace
-
-    return pace(profile, progress, now)
+    return RunHistoryPredictor(default_duration_s=settings.default_duration_s, speed=speed)
 
 
 # --- the client
@@ -274,8 +264,7 @@ def client(settings: Settings) -> Client:
         planner=FirstComePlanner(),
         outlook=on_demand,
         catalogue=cache(lambda: catalogue(settings)),
-        predictor=predictor(settings, on.board, on.speed),
-        pace_maker=_pace,
+        predictor=predictor(settings, on.speed),
     )
 
 
@@ -422,7 +411,6 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         clock=on.clock,
         planner=FirstComePlanner(),
         outlook=foresight(settings, on.board),
-        pace_maker=_pace,
     ).run(stop)
 
 
