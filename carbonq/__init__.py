@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from carbonq.client import Client, Submitted
 
 __version__ = "0.1.0"
-__all__ = ["connect", "submit"]
+__all__ = ["connect", "progress", "submit"]
 
 
 def connect(**settings: Any) -> Client:
@@ -33,6 +33,13 @@ def connect(**settings: Any) -> Client:
     from carbonq.bootstrap import settings as settings_in_force
 
     return client(settings_in_force(settings))
+
+
+def progress(done: float, total: float | None = None) -> None:
+    """From within a job: so many of so many units of work are done. Does nothing elsewhere; see `carbonq.job.progress`."""
+    from carbonq.job import progress as tell
+
+    tell(done, total)
 
 
 def submit(job: str | PathLike[str] | Mapping[str, Any], *, job_id: str | None = None, **settings: Any) -> Submitted:

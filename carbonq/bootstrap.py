@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from carbonq.client import Catalogue, Client, Grid
     from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
+    from carbonq.domain.energy import PowerProfile
     from carbonq.domain.job import Lease
     from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
+    from carbonq.domain.progress import Pace, Progress
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.foresight.feature_feed import FeatureSource
     from carbonq.forecasters.carbon.models.series import CarbonModel
@@ -238,6 +240,13 @@ def predictor(settings: Settings, speed: float) -> EnergyPredictor:
     return RunHistoryPredictor(default_duration_s=settings.default_duration_s, speed=speed)
 
 
+def _pace(profile: PowerProfile, progress: Progress, now: datetime) -> Pace | None:
+    """See `carbonq.forecasters.energy.inflight`, which most commands do not need."""
+    from carbonq.forecasters.energy.inflight import pace
+
+    return pace(profile, progress, now)
+
+
 # --- the client
 
 
@@ -265,6 +274,7 @@ def client(settings: Settings) -> Client:
         outlook=on_demand,
         catalogue=cache(lambda: catalogue(settings)),
         predictor=predictor(settings, on.speed),
+        pace_maker=_pace,
     )
 
 
@@ -411,6 +421,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         clock=on.clock,
         planner=FirstComePlanner(),
         outlook=foresight(settings, on.board),
+        pace_maker=_pace,
     ).run(stop)
 
 

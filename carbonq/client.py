@@ -1,6 +1,6 @@
 """The one client under the CLI and the Python API alike: the port. `queue_client` goes straight to Redis."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -8,6 +8,7 @@ from carbonq.domain.carbon import Forecast, IntensitySeries, SourceInfo, Zone
 from carbonq.domain.job import Event, Job, JobState, Measurement, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
 from carbonq.domain.ports import JobQuery, JobRow
+from carbonq.domain.progress import Underway
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
@@ -90,6 +91,10 @@ class Client(Grid, Protocol):
 
     def measurements(self, job_id: str) -> list[Measurement]: ...
     def receipt(self, job_id: str) -> Receipt | None: ...
+    def underway(self, jobs: Iterable[Job]) -> dict[str, Underway]:
+        """By id, how far those of the jobs are that run and told something of their progress."""
+        ...
+
     def explain(self, job_id: str) -> Explanation: ...
     def cancel(self, job_ids: Sequence[str]) -> list[Job]: ...
     def run_now(self, job_ids: Sequence[str]) -> list[Job]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,8 +28,10 @@ from carbonq.domain.ports import (
     JobRow,
     Ledger,
     LogTail,
+    PaceMaker,
     Planner,
 )
+from carbonq.domain.progress import Underway
 from carbonq.domain.quote import Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
@@ -80,11 +82,12 @@ class QueueClient(GridClient):
         outlook: CarbonOutlook,
         catalogue: Callable[[], Catalogue],
         predictor: EnergyPredictor,
+        pace_maker: PaceMaker | None = None,
     ) -> None:
         super().__init__(settings, board=board, clock=clock, outlook=outlook, catalogue=catalogue)
         self._settings = settings
         self._queue, self._board, self._ledger, self._log_tail = queue, board, ledger, log_tail
-        self._planner, self._predictor = planner, predictor
+        self._planner, self._predictor, self._pace_maker = planner, predictor, pace_maker
 
     # --- handing in
 
@@ -159,15 +162,19 @@ class QueueClient(GridClient):
         return self._predictor.predict(spec)
 
     def _scene(self, zones: Sequence[Zone], without: frozenset[str] = frozenset()) -> Scene:
+        from carbonq.scheduler.pacing import paces
+
         now = self._clock.now()
         workers = tuple(self._board.workers())
         wanted = {self._settings.zone, *zones, *(worker.zone for worker in workers)}
         jobs = self._queue.jobs(JobQuery(states=WAITING | ACTIVE, limit=MOST_JOBS))[::-1]
+        running = tuple(job for job in jobs if job.state in ACTIVE)
         return Scene(
             now=now,
             default_zone=self._settings.zone,
             waiting=tuple(job for job in jobs if job.state in WAITING and job.id not in without),
-            running=tuple(job for job in jobs if job.state in ACTIVE),
+            running=running,
+            paces=paces(self._board, running, self._pace_maker, now),
             workers=workers,
             forecasts={zone: self.forecast(zone, self._settings.horizon_s / 3600) for zone in wanted},
             slot_s=self._settings.slot_s,
@@ -220,6 +227,11 @@ class QueueClient(GridClient):
 
     def receipt(self, job_id: str) -> Receipt | None:
         return self._ledger.get(self.job(job_id).id)
+
+    def underway(self, jobs: Iterable[Job]) -> dict[str, Underway]:
+        from carbonq.scheduler.pacing import underway
+
+        return underway(self._board, jobs, self._pace_maker, self._clock.now())
 
     def explain(self, job_id: str) -> Explanation:
         from carbonq.scheduler import quoting

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from carbonq.domain.carbon import Forecast, Zone
 from carbonq.domain.energy import PowerProfile
 from carbonq.domain.job import Job, JobState, Requirement, WaitReason, WorkerInfo
+from carbonq.domain.progress import Pace
 from carbonq.domain.time import DEFAULT_SLOT_S, SlotGrid, floor_to
 from carbonq.scheduler.pools import Pool, assumed_pool, pools_of
 
@@ -42,6 +43,7 @@ class Scene:
     running: tuple[Job, ...] = ()
     workers: tuple[WorkerInfo, ...] = ()
     forecasts: Mapping[Zone, Forecast] = field(default_factory=dict[Zone, Forecast])
+    paces: Mapping[str, Pace] = field(default_factory=dict[str, Pace])  # of running jobs that told enough of themselves
     slot_s: int = DEFAULT_SLOT_S
     horizon_s: int = HORIZON_S
     margin: Margin = DEFAULT_MARGIN
@@ -81,8 +83,11 @@ def horizon_of(scene: Scene) -> SlotGrid:
     return SlotGrid(start=start, slot_s=scene.slot_s, slots=max(1, slots))
 
 
-def expected_end(job: Job, now: datetime) -> datetime:
-    """When a running job is expected to be done: by its median duration, else its long one, else any moment now."""
+def expected_end(job: Job, now: datetime, pace: Pace | None = None) -> datetime:
+    """When a running job is expected to be done: by its measured pace where it has one, else by its median duration, else
+    its long one, else any moment now."""
+    if pace is not None:
+        return pace.end(now)
     start = job.started_at or now
     for duration_s in (job.profile.duration_s.p50, job.profile.duration_s.p90):
         if (end := start + timedelta(seconds=duration_s)) > now:
@@ -149,15 +154,15 @@ def _ends(scene: Scene) -> dict[str, datetime]:
     for job in (*scene.running, *scene.waiting) if wanted else ():
         names = {job.id, job.array_id} & wanted
         for name in names:
-            end = _end_of_parent(job, scene.now)
+            end = _end_of_parent(job, scene)
             ends[str(name)] = max(ends.get(str(name), end), end)
     return ends
 
 
-def _end_of_parent(job: Job, now: datetime) -> datetime:
+def _end_of_parent(job: Job, scene: Scene) -> datetime:
     if job.state in (JobState.RUNNING, JobState.SUSPENDED):
-        return expected_end(job, now)
-    start = max(now, job.planned_start or job.not_before or now)
+        return expected_end(job, scene.now, scene.paces.get(job.id))
+    start = max(scene.now, job.planned_start or job.not_before or scene.now)
     return start + timedelta(seconds=job.profile.duration_s.p50)
 
 

@@ -22,12 +22,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from carbonq.domain.carbon import Forecast, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import ACTIVE, WAITING, Event, Job
-from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, Planner
+from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, PaceMaker, Planner
 from carbonq.domain.time import DEFAULT_SLOT_S, Clock
 from carbonq.scheduler.bookkeeper import Bookkeeper
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, HORIZON_S, Margin, Scene
 from carbonq.scheduler.deciding import Decision, decide
 from carbonq.scheduler.lanes import Lane
+from carbonq.scheduler.pacing import paces
 
 log = logging.getLogger("carbonq.scheduler")
 
@@ -80,12 +81,14 @@ class SchedulerService:
         clock: Clock,
         planner: Planner,
         outlook: CarbonOutlook,
+        pace_maker: PaceMaker | None = None,
         holder: str = "",
         timer: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
         self._queue, self._board, self._clock = queue, board, clock
         self._planner, self._outlook, self._timer = planner, outlook, timer
+        self._pace_maker = pace_maker
         self._books = Bookkeeper(
             queue=queue, board=board, ledger=ledger, clock=clock, outlook=outlook, zone=settings.zone
         )
@@ -303,11 +306,13 @@ class SchedulerService:
         now = self._clock.now()
         jobs = self._queue.jobs(JobQuery(states=WAITING | ACTIVE, limit=MOST_JOBS))[::-1]
         kept = {zone: self._board.forecast(zone) or self._foresee(zone) for zone in self._zones(jobs)}
+        running = tuple(job for job in jobs if job.state in ACTIVE)
         return Scene(
             now=now,
             default_zone=self._settings.zone,
             waiting=tuple(job for job in jobs if job.state in WAITING),
-            running=tuple(job for job in jobs if job.state in ACTIVE),
+            running=running,
+            paces=paces(self._board, running, self._pace_maker, now),
             workers=tuple(self._board.workers()),
             forecasts={
                 zone: forecast for zone, forecast in kept.items() if forecast is not None and forecast.grid.end > now

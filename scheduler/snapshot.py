@@ -47,7 +47,7 @@ def frame(scene: Scene, hold: Collection[str] = (), hurry: Collection[str] = ())
     bundles, known = bundles_of(scene, grid, hurry)
     room = Room((_pool_snapshot(pool) for pool in known.values()), grid.slots)
     for job in scene.running:
-        end = _slots_until(grid, expected_end(job, scene.now))
+        end = _slots_until(grid, expected_end(job, scene.now, scene.paces.get(job.id)))
         for pool in known.values():
             room.take(pool.name, 0, end, pool.held_by(job))
     settled = [_at_once(bundle, grid, room) for bundle in bundles if bundle.at_once]

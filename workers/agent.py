@@ -29,6 +29,7 @@ from carbonq.workers.samples import read_samples
 from carbonq.workers.settings import KeepaliveFor, WorkerSettings
 from carbonq.workers.spool import Spool
 from carbonq.workers.starting import Starter
+from carbonq.workers.telling import Teller
 
 log = logging.getLogger("carbonq.worker")
 
@@ -64,7 +65,7 @@ class Agent:
         self.equipment = equipment.find(settings, meters, ours=_gpus_in_use(self.runner))
         self.spool = Spool(settings.data_dir / "spool")
         self.live = LiveAttempts()
-        self.courier = Courier(settings, queue, log_tail, self.live, self.spool)
+        self.courier = Courier(settings, queue, log_tail, self.live, self.spool, Teller(board, clock))
         self.leaser = Leaser(
             settings,
             queue,

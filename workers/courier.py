@@ -10,6 +10,7 @@ from carbonq.domain.ports import JobQueue, LeaseStatus, LogTail
 from carbonq.workers.live import Live, LiveAttempts
 from carbonq.workers.settings import WorkerSettings
 from carbonq.workers.spool import Entry, Spool
+from carbonq.workers.telling import Teller
 
 log = logging.getLogger("carbonq.worker")
 
@@ -20,13 +21,14 @@ STOPS = {LeaseStatus.STALE: "stale", LeaseStatus.CANCEL: "cancel"}
 
 @dataclass
 class Courier:
-    """Streams logs, renews leases, delivers measurements. Whatever the server does not take now is offered again."""
+    """Streams logs, renews leases, delivers measurements, tells progress. Whatever the server does not take now is offered again."""
 
     settings: WorkerSettings
     queue: JobQueue
     tail: LogTail
     live: LiveAttempts
     spool: Spool
+    teller: Teller
     news: threading.Event = field(default_factory=threading.Event)  # a measurement was spooled
     _failures: int = 0
     _next_heartbeat_s: float = 0.0
@@ -43,10 +45,12 @@ class Courier:
 
     def round(self) -> bool:
         """One round of everything. False where the server could not be reached."""
+        self.teller.look(self.live.running())
         try:
             self.deliver()
             self.stream()
             self.renew()
+            self.teller.tell(self.live.running())
         except (QueueUnreachable, QueueRefused) as error:
             self._failures += 1
             if self._failures == 1:

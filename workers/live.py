@@ -9,6 +9,7 @@ from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.inventory import Holding
 from carbonq.workers.logs import LogReader
 from carbonq.workers.measurement import Sample
+from carbonq.workers.progress import ProgressFile
 from carbonq.workers.record import AttemptRecord
 from carbonq.workers.runner import Attempt
 from carbonq.workers.samples import SampleFile
@@ -26,10 +27,12 @@ class Live:
     stopping: bool = False
     log: LogReader = field(init=False)
     samples: SampleFile = field(init=False)
+    progress: ProgressFile = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = LogReader(self.folder.log)
         self.samples = SampleFile(self.folder.samples)
+        self.progress = ProgressFile(self.folder)
 
     @property
     def folder(self) -> AttemptFolder:

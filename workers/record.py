@@ -23,10 +23,16 @@ class AttemptRecord(Value):
     first_word: str | None = Field(default=None, description="the command of a shell line, to tell a missing one")
     search_path: str = ""
     workdir: str = ""
+    work: float | None = Field(default=None, description="units of work in all, as its workload says")
+    work_unit: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
         return self.lease.job_id, self.lease.fence
+
+    def counts_in(self, unit: str | None) -> bool:
+        """Whether a report of progress in this unit counts the workload's work: unless both are named, and differ."""
+        return unit is None or self.work_unit is None or unit == self.work_unit
 
 
 def backoff_s(failed_attempts: int, first_s: float) -> float:

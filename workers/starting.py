@@ -52,6 +52,8 @@ class Starter:
                 "first_word": environment.first_word(spec),
                 "search_path": command.env["PATH"],
                 "workdir": command.workdir,
+                "work": spec.workload.work if spec.workload else None,
+                "work_unit": spec.workload.unit if spec.workload else None,
             }
         )
         folder.write(record.FILE, known.model_dump(mode="json"))

@@ -156,7 +156,7 @@ def status(
     if here.json:
         write_json(list(listing.jobs_of(client, rows, None if jobs else wanted)))
     elif rows:
-        say(views.jobs_table(rows, client.now()))
+        say(views.jobs_table(rows, client.now(), client.underway(row.lead for row in rows)))
         listing.hints(client, cut=not jobs and not every and len(rows) >= limit)
     else:
         listing.nothing(filtered=bool(states or project))
@@ -179,13 +179,14 @@ def show(ctx: typer.Context, job: JobId) -> None:
         if here.json:
             write_json({"array_id": found.array_id, "tasks": [row.lead for row in rows]})
         else:
-            say(views.jobs_table(rows, client.now()))
+            say(views.jobs_table(rows, client.now(), client.underway(row.lead for row in rows)))
         return
     spec, seen, receipt = client.spec(found.id), client.measurements(found.id), client.receipt(found.id)
+    underway = client.underway([found]).get(found.id)
     if here.json:
-        write_json({"job": found, "spec": spec, "measurements": seen, "receipt": receipt})
+        write_json({"job": found, "spec": spec, "measurements": seen, "receipt": receipt, "underway": underway})
     else:
-        views.job_page(found, spec, seen, receipt, client.now())
+        views.job_page(found, spec, seen, receipt, client.now(), underway)
 
 
 def explain(ctx: typer.Context, job: JobId) -> None:

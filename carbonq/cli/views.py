@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from carbonq.cli import words
@@ -12,6 +13,7 @@ from carbonq.cli.output import Cell, Column, fields, note, paint, safe, say, tab
 from carbonq.domain.carbon import Origin
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Job, JobState, Measurement
 from carbonq.domain.ports import JobRow
+from carbonq.domain.progress import Pace, Underway
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.units import format_duration
@@ -135,7 +137,7 @@ def _difference(emissions_g: float, planned_g: float | None) -> str:
 # --- many jobs
 
 
-def jobs_table(rows: Sequence[JobRow], now: datetime) -> str:
+def jobs_table(rows: Sequence[JobRow], now: datetime, underway: Mapping[str, Underway] = MappingProxyType({})) -> str:
     columns = [
         Column("JOB", least=30),
         Column("STATE", least=14),
@@ -144,25 +146,25 @@ def jobs_table(rows: Sequence[JobRow], now: datetime) -> str:
         Column("CO2E", right=True),
         Column("WHY", least=12, spare=2),
     ]
-    return table(columns, [_row(row, now) for row in rows])
+    return table(columns, [_row(row, now, underway.get(row.lead.id)) for row in rows])
 
 
-def _row(row: JobRow, now: datetime) -> list[Cell | str]:
+def _row(row: JobRow, now: datetime, underway: Underway | None) -> list[Cell | str]:
     """An array shows the start that is ahead, if one is, and why it is then."""
     lead = row.lead
     return [
         Cell(row.id, "bold" if row.counts.keys() & ACTIVE else ""),
         words.state(lead) if row.tasks == 1 else _count(row.counts),
         words.clock_time(lead.planned_start if lead.state in WAITING else row.start, now),
-        words.slack(_row_slack_s(row, now)),
+        words.slack(_row_slack_s(row, now, underway.pace if underway else None)),
         mass(row.emissions_g),
-        words.reason(lead, now),
+        words.reason(lead, now, underway),
     ]
 
 
-def _row_slack_s(row: JobRow, now: datetime) -> float:
+def _row_slack_s(row: JobRow, now: datetime, pace: Pace | None) -> float:
     """Of an array that of its last task: the tasks share their deadline."""
-    slack_s = words.slack_s(row.lead, now)
+    slack_s = words.slack_s(row.lead, now, pace)
     return slack_s if row.tasks == 1 or row.end is None else min(slack_s, (row.lead.deadline - row.end).total_seconds())
 
 
@@ -183,13 +185,18 @@ def _count(counts: Mapping[JobState, int]) -> Cell:
 
 
 def job_page(
-    job: Job, spec: JobSpec, measurements: Sequence[Measurement], receipt: Receipt | None, now: datetime
+    job: Job,
+    spec: JobSpec,
+    measurements: Sequence[Measurement],
+    receipt: Receipt | None,
+    now: datetime,
+    underway: Underway | None = None,
 ) -> None:
     say(f"{paint(safe(job.id), 'bold')}  {paint(words.state(job).text, words.state(job).colour)}")
     say(fields(_asked(job, spec, now)))
     say()
     say(paint("Where it stands", "bold"))
-    say(fields(_stands(job, now)))
+    say(fields(_stands(job, now, underway)))
     if measurements:
         say()
         say(paint("Attempts", "bold"))
@@ -222,15 +229,19 @@ def _resources(gpus: int, gpu_model: str | None, cpus: int) -> str:
     return f"{gpu}{count(cpus, 'CPU slot')}"
 
 
-def _stands(job: Job, now: datetime) -> list[tuple[str, Cell | str]]:
+def _stands(job: Job, now: datetime, underway: Underway | None) -> list[tuple[str, Cell | str]]:
     waits = job.state not in ACTIVE | TERMINAL
+    pace = underway.pace if underway else None
     return [
         ("why", words.reason(job, now)),
         ("planned start", words.when(job.planned_start, now) if job.planned_start and waits else ""),
         ("latest safe start", words.when(job.latest_start, now) if waits else ""),
         ("started", words.when(job.started_at, now) if job.started_at else ""),
+        ("progress", words.progress(underway, now) if underway else ""),
+        ("rate", words.rate(pace) if pace else ""),
+        ("expected end", words.expected_end(pace, now) if pace else ""),
         ("ended", words.when(job.finished_at, now) if job.finished_at else ""),
-        ("slack", words.slack(words.slack_s(job, now))),
+        ("slack", words.slack(words.slack_s(job, now, pace))),
         ("carbon planned", mass(job.planned_emissions_g)),
         ("if started at once", mass(job.immediate_emissions_g)),
         ("worker", job.worker_id or ""),

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from carbonq.cli.output import Cell
 from carbonq.domain.job import ACTIVE, TERMINAL, Job, JobState, WaitReason
+from carbonq.domain.progress import Pace, Underway
 from carbonq.domain.units import format_duration
-from carbonq.reports.format import UNKNOWN, mass, percent
+from carbonq.reports.format import UNKNOWN, count, mass, percent
 
 STATE_COLOURS = {
     JobState.PENDING: "yellow",
@@ -91,16 +92,42 @@ def age(seconds: float | None) -> str:
     return "just made" if seconds < 60 else f"{format_duration(seconds)} old"
 
 
-def slack_s(job: Job, now: datetime) -> float:
+def slack_s(job: Job, now: datetime, pace: Pace | None = None) -> float:
     """Seconds between the expected (or actual) end and the deadline; negative is late."""
     if job.finished_at:
         return (job.deadline - job.finished_at).total_seconds()
+    if pace is not None:
+        return (job.deadline - pace.end(now)).total_seconds()
     if job.state in ACTIVE and job.started_at:
         end = max(now, job.started_at + timedelta(seconds=job.profile.duration_s.p50))
         return (job.deadline - end).total_seconds()
     if job.planned_end:
         return (job.deadline - job.planned_end).total_seconds()
     return (job.latest_start - now).total_seconds()
+
+
+def progress(underway: Underway, now: datetime) -> str:
+    """How far a job is: `3 of 10 epochs, 24m left`."""
+    told, pace = underway
+    whole = "" if told.total is None else f" of {told.total:,.6g}"
+    unit = f" {told.unit}" if told.unit else "" if whole else " done"
+    left = "" if pace is None else f", {format_duration((pace.end(now) - now).total_seconds())} left"
+    return f"{told.done:,.6g}{whole}{unit}{left}"
+
+
+def expected_end(pace: Pace, now: datetime) -> str:
+    """When, between which times most likely, and what that rests on."""
+    low, high = (pace.at + timedelta(seconds=seconds) for seconds in (pace.remaining_s.p10, pace.remaining_s.p90))
+    span = f"{clock_time(max(now, low), now)} to {clock_time(max(now, high), now)}"
+    return f"{when(pace.end(now), now)} ({span} in 80 of 100 cases)"
+
+
+def rate(pace: Pace) -> str:
+    """Whichever reads better: units a second, or the time a unit takes."""
+    name = pace.unit or "unit"
+    each_s = 1 / pace.rate_per_s
+    text = f"{format_duration(each_s)} per {name}" if each_s >= 1 else f"{pace.rate_per_s:.3g} {name} a second"
+    return f"{text}, measured over {count(pace.steps, 'step')}"
 
 
 def slack(seconds: float) -> Cell:
@@ -112,7 +139,7 @@ def state(job: Job) -> Cell:
     return Cell("stopping", "yellow") if stopping else Cell(job.state.value, STATE_COLOURS[job.state])
 
 
-def reason(job: Job, now: datetime) -> str:
+def reason(job: Job, now: datetime, underway: Underway | None = None) -> str:
     """Why a job stands where it stands, in a few words. Of an error its first line: how to go on is for the job's page."""
     if job.state in TERMINAL and job.error not in ("", job.state.value):
         return job.error.partition("\n")[0]
@@ -121,5 +148,6 @@ def reason(job: Job, now: datetime) -> str:
     if job.finished_at:
         return f"ended {relative(job.finished_at, now)}"
     if job.state in ACTIVE:
-        return f"for {format_duration((now - job.started_at).total_seconds())}" if job.started_at else ""
+        span = f"for {format_duration((now - job.started_at).total_seconds())}" if job.started_at else ""
+        return f"{span}, {progress(underway, now)}" if underway else span
     return job.reason_detail or (REASONS[job.reason] if job.reason else "")

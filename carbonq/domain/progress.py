@@ -48,3 +48,10 @@ class Pace(Value):
     def end(self, now: datetime) -> datetime:
         """When the job is expected to be done: never in the past."""
         return max(now, self.at + timedelta(seconds=self.remaining_s.p50))
+
+
+class Underway(NamedTuple):
+    """A running job: what it told, and its pace once enough is known."""
+
+    progress: Progress
+    pace: Pace | None

@@ -9,6 +9,7 @@ from carbonq.domain.carbon import Forecast
 from carbonq.domain.energy import Quantity
 from carbonq.domain.job import Capacity, Job, JobState, Requirement, WaitReason, WorkerInfo
 from carbonq.domain.plan import PlanJob
+from carbonq.domain.progress import Pace
 from carbonq.domain.time import SlotGrid
 from carbonq.scheduler.bundles import Margin, Scene, latest_safe_start
 from carbonq.scheduler.planner.first_come import FirstComePlanner
@@ -160,6 +161,23 @@ def test_running_jobs_hold_their_machines_until_their_expected_end() -> None:
     (pool,) = frame(scene(running=(running,))).snapshot.pools
 
     assert (pool.gpus, pool.busy) == (4, ((0, 3, 3),))
+
+
+def test_a_measured_pace_says_when_a_running_job_ends_and_what_waits_for_it_may_start() -> None:
+    """Foreseen were 1 h; by what it did since, 3 h are left from 01:00 on."""
+    running = waiting(
+        "busy", state=JobState.RUNNING, started_at=at(0), worker_id="worker-1", requirement=Requirement(cpus=4)
+    )
+    pace = Pace(
+        at=at(1), done=25, total=100, rate_per_s=25 / 3600, steps=25, remaining_s=Quantity.around(3 * 3600, 0.1)
+    )
+    child = waiting("child", needs=("busy",), latest=7)
+
+    foreseen, measured = (frame(scene(child, running=(running,), now=1, paces=known)) for known in ({}, {"busy": pace}))
+
+    assert [draft.snapshot.pools[0].busy for draft in (foreseen, measured)] == [((0, 1, 4),), ((0, 6, 4),)]
+    assert only_job(foreseen).earliest_slot == 0
+    assert only_job(measured).earliest_slot == 6
 
 
 def test_an_overdue_job_is_expected_to_end_by_its_long_duration_then_any_moment() -> None:

@@ -1,0 +1,153 @@
+"""What a running attempt tells of its progress: read from its file, thinned, and remembered across the worker's restarts.
+
+The file is the job's: anything may stand in it. It is read without following links or waiting for a pipe's other end, its
+last line alone, and what is no report is passed over, so that half-written text leaves the last report standing.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from carbonq.domain.progress import MOST_POINTS
+from carbonq.workers.folder import AttemptFolder
+from carbonq.workers.record import AttemptRecord
+from carbonq.workers.shim.proc import now_s
+
+FILE, HISTORY = "progress.json", "progress.seen"
+TAIL_B = 1024
+"""A report is one short line; of what stands before it nothing is read."""
+MOST_UNIT = 32  # as in the job file
+_PLAIN = re.compile(r"([0-9.eE+]+)(?:\s*(?:/|of)\s*([0-9.eE+]+))?\s*")
+
+
+class Report(NamedTuple):
+    """One line as the job wrote it."""
+
+    done: float
+    total: float | None = None
+    unit: str | None = None
+
+
+class Point(NamedTuple):
+    """So many units were done at that moment of CLOCK_BOOTTIME."""
+
+    at_s: float
+    done: float
+
+
+def parse(line: str) -> Report | None:
+    """`{"done": 3, "total": 10}`, with a `unit` if one likes, or in short `3/10` or `3`. None for anything else."""
+    if plain := _PLAIN.fullmatch(line):
+        done, total, unit = *plain.groups(), None
+    else:
+        try:
+            told = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(told, dict):
+            return None
+        done, total, unit = told.get("done"), told.get("total"), told.get("unit")
+    amount, whole = _number(done), _number(total)
+    if amount is None:
+        return None
+    return Report(amount, whole or None, unit[:MOST_UNIT] if isinstance(unit, str) and unit else None)
+
+
+class ProgressFile:
+    """An attempt's reports as they come. One thread looks; nothing raises."""
+
+    def __init__(self, folder: AttemptFolder) -> None:
+        self._folder = folder
+        self._seen: tuple[int, ...] = ()
+        self._looked_s: float | None = None
+        self.report: Report | None = None
+        self.points: list[Point] = self._recall()
+
+    def look(self) -> bool:
+        """Take in the report that stands in the file now. True where it is a new one."""
+        now, before = now_s(), self._looked_s
+        self._looked_s = now
+        seen, report, age_s = self._read()
+        if report is None or seen == self._seen:
+            return False
+        self._seen, known = seen, self.report
+        self.report = report
+        if known is not None and report == known:
+            return False
+        if not self.points or report.done != self.points[-1].done:
+            since_s = before if before is not None else -math.inf
+            floor_s = max(since_s, self.points[-1].at_s if self.points else -math.inf)
+            self.points = thinned([*self.points, Point(max(now - max(age_s, 0.0), floor_s), report.done)])
+        return True
+
+    def remember(self) -> None:
+        """Keep the history on disk, for the worker's next start."""
+        with suppress(OSError):  # a full disk: after a restart the history begins anew
+            self._folder.write(HISTORY, {"points": self.points})
+
+    def _recall(self) -> list[Point]:
+        kept = self._folder.read(HISTORY) or {}
+        try:
+            return [Point(float(at_s), float(done)) for at_s, done in kept.get("points", ())][:MOST_POINTS]
+        except (TypeError, ValueError):
+            return []
+
+    def _read(self) -> tuple[tuple[int, ...], Report | None, float]:
+        """What tells one state of the file from another, its report, and how many seconds ago it was written."""
+        try:
+            fd = os.open(self._folder.path / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return (), None, 0.0
+        try:
+            found = os.fstat(fd)
+            seen = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if not stat.S_ISREG(found.st_mode) or seen == self._seen:
+                return seen, None, 0.0
+            text = os.pread(fd, TAIL_B, max(0, found.st_size - TAIL_B))
+        except OSError:
+            return (), None, 0.0
+        finally:
+            os.close(fd)
+        return seen, _last(text), time.time() - found.st_mtime_ns / 1e9
+
+
+def work_done(folder: AttemptFolder, record: AttemptRecord) -> float | None:
+    """Units of work as the attempt reported them last, also one that has ended; None where it told nothing, or counted
+    something else than its workload does."""
+    file = ProgressFile(folder)
+    file.look()
+    return file.report.done if file.report and record.counts_in(file.report.unit) else None
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """At most `MOST_POINTS`: every second of the older half goes, so that the last ones stand close together."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    half = len(points) // 2
+    return [*points[:half:2], *points[half:]]
+
+
+def _last(text: bytes) -> Report | None:
+    """The report in the last whole line; also in one without an end, if it is whole by itself: JSON closes its own brace."""
+    *lines, rest = text.decode(errors="replace").split("\n")
+    for line in [rest] * rest.rstrip().endswith("}") + lines[::-1]:
+        if line.strip():
+            return parse(line.strip())
+    return None
+
+
+def _number(value: object) -> float | None:
+    """A finite number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
