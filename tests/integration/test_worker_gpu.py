@@ -7,19 +7,22 @@ import pytest
 
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.job import JobState
-from tests.nvml_stand_in import build
+from tests.nvml_stand_in import Call, Gpu, StandIn, build
 from tests.worker_rig import Rig, until
+
+GPUS = (Gpu("GPU-aaaa"), Gpu("GPU-bbbb").failing(Call.ENERGY, Call.FIELD_ENERGY))  # the second as before Volta
 
 
 @pytest.fixture
 def rig(redis_url: str, tmp_path: Path) -> Iterator[Rig]:
     folder = tmp_path / "nvml"
     folder.mkdir()
-    rig = Rig(redis_url, tmp_path, use_gpus=True)
-    rig.spawn(LD_LIBRARY_PATH=str(build(folder)))
-    until(rig.board.workers, "the worker registers")
-    yield rig
-    rig.close()
+    with StandIn(build(folder) / "state", GPUS):
+        rig = Rig(redis_url, tmp_path, use_gpus=True)
+        rig.spawn(LD_LIBRARY_PATH=str(folder))
+        until(rig.board.workers, "the worker registers")
+        yield rig
+        rig.close()
 
 
 def test_the_workers_gpus_are_on_the_board(rig: Rig) -> None:
