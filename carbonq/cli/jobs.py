@@ -184,7 +184,9 @@ def show(ctx: typer.Context, job: JobId) -> None:
     spec, seen, receipt = client.spec(found.id), client.measurements(found.id), client.receipt(found.id)
     underway = client.underway([found]).get(found.id)
     if here.json:
-        write_json({"job": found, "spec": spec, "measurements": seen, "receipt": receipt, "underway": underway})
+        told, pace = underway or (None, None)
+        parts = {"job": found, "spec": spec, "measurements": seen, "receipt": receipt, "progress": told, "pace": pace}
+        write_json(parts)
     else:
         views.job_page(found, spec, seen, receipt, client.now(), underway)
 

@@ -110,7 +110,7 @@ def progress(underway: Underway, now: datetime) -> str:
     """How far a job is: `3 of 10 epochs, 24m left`."""
     told, pace = underway
     whole = "" if told.total is None else f" of {told.total:,.6g}"
-    unit = f" {told.unit}" if told.unit else "" if whole else " done"
+    unit = f" {told.unit.removesuffix('s')}s" if told.unit else "" if whole else " done"
     left = "" if pace is None else f", {format_duration((pace.end(now) - now).total_seconds())} left"
     return f"{told.done:,.6g}{whole}{unit}{left}"
 
@@ -124,9 +124,8 @@ def expected_end(pace: Pace, now: datetime) -> str:
 
 def rate(pace: Pace) -> str:
     """Whichever reads better: units a second, or the time a unit takes."""
-    name = pace.unit or "unit"
-    each_s = 1 / pace.rate_per_s
-    text = f"{format_duration(each_s)} per {name}" if each_s >= 1 else f"{pace.rate_per_s:.3g} {name} a second"
+    name, each_s = (pace.unit or "unit").removesuffix("s"), 1 / pace.rate_per_s
+    text = f"{format_duration(each_s)} per {name}" if each_s >= 1 else f"{pace.rate_per_s:.3g} {name}s a second"
     return f"{text}, measured over {count(pace.steps, 'step')}"
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from carbonq.domain.errors import JobNotFound
 from carbonq.domain.job import TERMINAL, Event, Job, JobState, Measurement, WaitReason, WorkerInfo
 from carbonq.domain.plan import Assignment, Plan, PlanSnapshot, PoolSnapshot
 from carbonq.domain.ports import JobQuery, JobRow
+from carbonq.domain.progress import Underway
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.spec import JobFile, JobSpec
@@ -103,6 +104,7 @@ class ScriptedClient:
         self.quoted = make_quote()
         self.measured: dict[str, list[Measurement]] = {}
         self.booked: list[Receipt] = []
+        self.told: dict[str, Underway] = {}
         self.output: list[bytes] = []
         self.cut: set[str] = set()
         self.found_forecast = make_forecast()
@@ -175,6 +177,9 @@ class ScriptedClient:
 
     def receipt(self, job_id: str) -> Receipt | None:
         return next((receipt for receipt in self.booked if receipt.job_id == job_id), None)
+
+    def underway(self, jobs: Iterable[Job]) -> dict[str, Underway]:
+        return {job.id: self.told[job.id] for job in jobs if job.id in self.told}
 
     def explain(self, job_id: str) -> Explanation:
         job = self.job(job_id)

@@ -1,14 +1,16 @@
 """`carbonq status`, `show`, `explain`, `logs`, `wait`, `cancel` and `run-now`."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from carbonq.domain.carbon import Origin, Scope, SignalKind
-from carbonq.domain.energy import Component, EnergyReading, Provenance
+from carbonq.domain.energy import Component, EnergyReading, Provenance, Quantity
 from carbonq.domain.errors import QueueUnreachable
 from carbonq.domain.job import Job, JobState, Measurement, Outcome, WaitReason
 from carbonq.domain.ports import JobQuery
+from carbonq.domain.progress import Pace, Progress, Underway
 from carbonq.domain.receipt import Baseline, Receipt, ReceiptStatus
 from carbonq.testing import MIDNIGHT, make_job
 
@@ -217,9 +219,55 @@ def test_show_as_json_has_job_spec_measurements_and_receipt(cli: Cli) -> None:
     cli.holds(succeeded())
     cli.client.measured["old-1"] = [measured()]
     answer = cli("show", "old-1", "--json").json
-    assert answer.keys() == {"job", "spec", "measurements", "receipt"}
+    assert answer.keys() == {"job", "spec", "measurements", "receipt", "progress", "pace"}
     assert answer["measurements"][0]["readings"][0]["energy_j"] == 720_000.0
-    assert answer["receipt"] is None
+    assert (answer["receipt"], answer["progress"], answer["pace"]) == (None, None, None)
+
+
+def slow(cli: Cli, *, pace: bool = True, **told: Any) -> Job:
+    """A running job of 3 of 10 epochs, each of which takes two hours."""
+    job = make_job("slow-1", state=JobState.RUNNING, started_at=MIDNIGHT, fence=1)
+    cli.holds(job)
+    defaults: dict[str, Any] = {
+        "job_id": job.id,
+        "fence": 1,
+        "total": 10,
+        "unit": "epoch",
+        "points": ((cli.client.clock, 3.0),),
+    }
+    left = Quantity(p10=12 * 3600, p50=14 * 3600, p90=16 * 3600)
+    found = Pace(
+        at=cli.client.clock, done=3, total=10, unit="epoch", rate_per_s=1 / 7200, steps=3, remaining_s=left
+    )  # fmt: skip
+    cli.client.told[job.id] = Underway(Progress(**(defaults | told)), found if pace else None)
+    return job
+
+
+def test_a_running_job_shows_how_far_it_is_and_when_it_ends_by_its_measured_rate(cli: Cli) -> None:
+    job = slow(cli)
+    shown = cli("show", job.id).out
+    assert "3 of 10 epochs, 14h left" in shown
+    assert "2h per epoch, measured over 3 steps" in shown
+    assert "in 14h (12:00 to 16:00 in 80 of 100 cases)" in shown
+    assert "3 of 10 epochs, 14h left" in cli("status").out
+    answer = cli("show", job.id, "--json").json
+    assert (answer["progress"]["total"], answer["pace"]["remaining_s"]["p50"]) == (10, 14 * 3600)
+
+
+def test_a_job_that_will_be_late_by_its_measured_rate_says_so(cli: Cli) -> None:
+    job = slow(cli)
+    cli.client.clock = job.deadline - timedelta(hours=1)
+    cli.client.told[job.id] = cli.client.told[job.id]._replace(
+        pace=Pace(at=cli.client.clock, done=3, total=10, rate_per_s=1, steps=3, remaining_s=Quantity.around(7200, 0.1))
+    )
+    assert "1h late" in cli("status").out
+
+
+def test_without_a_pace_the_progress_alone_is_shown(cli: Cli) -> None:
+    job = slow(cli, pace=False, total=None, unit=None)
+    shown = cli("show", job.id).out
+    assert "3 done" in shown
+    assert "expected end" not in shown
 
 
 def test_show_of_an_array_lists_its_tasks(cli: Cli) -> None:
