@@ -13,7 +13,7 @@ from carbonq.domain.job import Lease, Outcome, Requirement
 from carbonq.domain.time import TimeMapping
 from carbonq.workers import attribution
 from carbonq.workers.measurement import Sample, build, judge
-from carbonq.workers.meters.cpu_model import BUSY_W_PER_CPU, IDLE_W_PER_CPU
+from carbonq.workers.meters.cpu_model import BUSY_W_PER_CPU, IDLE_W_PER_CPU, UNCERTAINTY_REL
 from carbonq.workers.record import AttemptRecord, backoff_s
 from carbonq.workers.runner import Ending
 
@@ -60,7 +60,11 @@ def test_the_model_counts_reserved_idle_cpus_and_worked_seconds() -> None:
         SystemClock(),
     )
     (reading,) = measured.readings
-    assert (reading.method, reading.provenance, reading.uncertainty_rel) == ("cpu-model", Provenance.MODELLED, 0.5)
+    assert (reading.method, reading.provenance, reading.uncertainty_rel) == (
+        "cpu-model",
+        Provenance.MODELLED,
+        UNCERTAINTY_REL,
+    )
     assert reading.energy_j == pytest.approx(2 * IDLE_W_PER_CPU * 10 + 4 * (BUSY_W_PER_CPU - IDLE_W_PER_CPU))
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.ports import Counter
+from carbonq.workers.meters.cpu_model import model_name
 from carbonq.workers.settings import POWERCAP
 from carbonq.workers.shim import powercap, proc
 
 METHOD = "rapl"
 UNCERTAINTY_REL = 0.05
-"""Of the counter itself: within a few per cent of external meters on Haswell and later (Khan et al., "RAPL in Action",
+"""Of Intel's counters: within a few per cent of external meters on Haswell and later (Khan et al., "RAPL in Action",
 ACM ToMPECS 3(2), 2018)."""
+AMD_UNCERTAINTY_REL = 0.1
+"""AMD's are modelled by the chip from its activity, and miss what depends on the data worked on (Schöne et al., "Energy Efficiency
+Aspects of the AMD Zen 2 Architecture", CLUSTER 2021, arXiv:2108.00808). How much that is on a given load: our own estimate."""
 
 
 class RaplMeter:
@@ -19,8 +23,9 @@ class RaplMeter:
 
     name = METHOD
 
-    def __init__(self, root: Path = POWERCAP) -> None:
+    def __init__(self, root: Path = POWERCAP, cpu: str | None = None) -> None:
         self.identity = proc.boot_id()
+        self.uncertainty_rel = AMD_UNCERTAINTY_REL if (cpu or model_name()).startswith("AMD") else UNCERTAINTY_REL
         self._powercap = powercap.Powercap(str(root))
 
     @property
@@ -36,7 +41,7 @@ class RaplMeter:
                 energy_j,
                 method=METHOD,
                 provenance=Provenance.MEASURED,
-                uncertainty_rel=UNCERTAINTY_REL,
+                uncertainty_rel=self.uncertainty_rel,
             )
             for component, energy_j in self._powercap.read().items()
         )

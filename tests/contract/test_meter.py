@@ -1,41 +1,60 @@
 """Every meter keeps to the port: joules that count up, None for what cannot be read, never an exception."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.ports import Meter
-from carbonq.workers.meters.cpu_model import CpuModelMeter
+from carbonq.workers.meters.cpu_model import CpuModelMeter, prior
+from carbonq.workers.meters.dram_model import DramModelMeter
 from carbonq.workers.meters.fake import FakeMeter
+from carbonq.workers.meters.pyrapl import PyRaplMeter
 from carbonq.workers.meters.rapl import RaplMeter
 from carbonq.workers.meters.replay import ReplayMeter
+from tests.powercap_tree import PowercapTree
 
 
-def package(root: Path) -> Path:
-    domain = root / "intel-rapl:0"
-    domain.mkdir()
-    (domain / "name").write_text("package-0\n")
-    (domain / "max_energy_range_uj").write_text("262143328850\n")
-    (domain / "energy_uj").write_text("1000000\n")
-    return domain / "energy_uj"
+class CountingSensor:
+    """Stands where pyRAPL's sensor does: two packages that draw 1 J a reading, no memory."""
+
+    def __init__(self) -> None:
+        self.energy_uj = 0.0
+
+    def energy(self) -> list[float]:
+        self.energy_uj += 1e6
+        return [self.energy_uj, -1, self.energy_uj, -1]
 
 
-@pytest.fixture(params=["cpu-model", "rapl", "replay", "fake"])
+def rapl(folder: Path) -> RaplMeter:
+    tree = PowercapTree(folder)
+    tree.add("intel-rapl:0", "package-0", 1_000_000)
+    tree.add("intel-rapl:0:0", "dram", 1_000_000)
+    return RaplMeter(folder)
+
+
+METERS: dict[str, Callable[[Path], Meter]] = {
+    "cpu-model": lambda _: CpuModelMeter(prior("AMD EPYC 7763 64-Core Processor", 256), 256),
+    "dram-size": lambda _: DramModelMeter(256 * 10**9),
+    "rapl": rapl,
+    "pyrapl": lambda _: PyRaplMeter(CountingSensor()),
+    "replay": lambda _: ReplayMeter([(0, 0), (10, 1000)]),
+    "fake": lambda _: FakeMeter(device_0=1.0),
+}
+
+
+@pytest.fixture(params=METERS)
 def meter(request: pytest.FixtureRequest, tmp_path: Path) -> Meter:
-    package(tmp_path)
-    meters: dict[str, Meter] = {
-        "cpu-model": CpuModelMeter(),
-        "rapl": RaplMeter(tmp_path),
-        "replay": ReplayMeter([(0, 0), (10, 1000)]),
-        "fake": FakeMeter(device_0=1.0),
-    }
-    return meters[request.param]
+    return METERS[request.param](tmp_path / "powercap")
 
 
 def test_readings_count_up_and_say_when(meter: Meter) -> None:
     first, second = meter.read(), meter.read()
-    assert [counter.component for counter in first] == [counter.component for counter in second]
+    assert [(counter.component, counter.device) for counter in first] == [
+        (counter.component, counter.device) for counter in second
+    ]
+    assert first
     for earlier, later in zip(first, second, strict=True):
         assert earlier.energy_j is not None
         assert later.energy_j is not None
@@ -51,14 +70,6 @@ def test_a_meter_names_itself_and_its_error(meter: Meter) -> None:
         assert counter.provenance in {Provenance.MEASURED, Provenance.MODELLED}
         assert counter.uncertainty_rel is not None
         assert counter.uncertainty_rel >= 0
-
-
-def test_rapl_is_available_only_where_it_can_be_read(tmp_path: Path) -> None:
-    assert not RaplMeter(tmp_path / "missing").is_available
-    counter = package(tmp_path)
-    assert RaplMeter(tmp_path).is_available
-    counter.unlink()
-    assert not RaplMeter(tmp_path).is_available
 
 
 def test_a_recording_ends_where_it_ends() -> None:
