@@ -59,6 +59,7 @@ def report(
         by=by,
         intensity=_intensity(client, receipts) if plots else (),
         forecasts=(),
+        workers=client.workers(),
         issued_at=now,
         zone=_zone(now),
         style=(lambda words, role: paint(words, ROLES.get(role, ""))) if _colours(output) else plain,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from carbonq.cli import words
-from carbonq.cli.output import Cell, Column, fields, note, paint, safe, say, table
+from carbonq.cli.output import Cell, Column, fields, note, paint, paragraph, safe, say, table
 from carbonq.domain.carbon import Origin
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Job, JobState, Measurement
 from carbonq.domain.ports import JobRow
@@ -17,10 +17,12 @@ from carbonq.domain.progress import Pace, Underway
 from carbonq.domain.quote import Alternative, Quote
 from carbonq.domain.receipt import Receipt
 from carbonq.domain.units import format_duration
-from carbonq.reports.format import UNKNOWN, co2e, count, energy, mass, percent, shorten
+from carbonq.reports.energy import beside, foretold, parts, with_error
+from carbonq.reports.format import UNKNOWN, co2e, count, energy, mass, shorten
+from carbonq.scheduler.spreading import combined
 
 if TYPE_CHECKING:
-    from carbonq.domain.energy import PowerProfile
+    from carbonq.domain.energy import EnergyReading, PowerProfile
     from carbonq.domain.spec import JobSpec
 
 ORIGINS = {
@@ -201,6 +203,9 @@ def job_page(
         say()
         say(paint("Attempts", "bold"))
         say(attempts(measurements, now))
+        say()
+        say(paint("Energy", "bold"))
+        say(energy_parts((receipt and receipt.readings) or combined(measurements)))
     if receipt:
         say()
         say(paint(f"Receipt ({receipt.status.value}, revision {receipt.revision})", "bold"))
@@ -258,34 +263,44 @@ def _attempt_count(job: Job) -> str:
 
 
 def attempts(measurements: Sequence[Measurement], now: datetime) -> str:
-    """One line an attempt and component, so that each number stands beside how it is known."""
+    """One line an attempt."""
     columns = [
         Column("#", right=True),
         Column("OUTCOME"),
         Column(f"START ({words.zone_name(now)})"),
         Column("TOOK", right=True),
-        Column("PART"),
         Column("ENERGY", right=True),
-        Column("HOW IT IS KNOWN", least=16, spare=1),
-        Column("WORKER", least=8, spare=2),
+        Column("WORKER", least=8, spare=1),
     ]
-
-    def rows(seen: Measurement) -> Iterable[list[Cell | str]]:
-        head: list[Cell | str] = [
+    rows: list[list[Cell | str]] = [
+        [
             str(seen.attempt),
             seen.outcome.value,
             words.clock_time(seen.started_at, now),
             format_duration((seen.ended_at - seen.started_at).total_seconds()),
+            with_error(seen.readings),
+            seen.worker_id,
         ]
-        for reading in seen.readings:
-            give = f" ±{percent(reading.uncertainty_rel)}" if reading.uncertainty_rel is not None else ""
-            how = f"{reading.provenance.value}: {reading.method}{give}"
-            yield [*head, reading.component.value, energy(reading.energy_j), how, seen.worker_id]
-            head = [""] * len(head)
-        if not seen.readings:
-            yield [*head, "", UNKNOWN, "nothing was measured", seen.worker_id]
+        for seen in measurements
+    ]
+    return table(columns, rows)
 
-    return table(columns, [row for seen in measurements for row in rows(seen)])
+
+def energy_parts(readings: Sequence[EnergyReading]) -> str:
+    """One line a part and one for their sum, each number beside how it is known; then what a reader should know of them."""
+    if not readings:
+        return "  nothing was measured"
+    lines = parts(readings)
+    columns = [
+        Column("PART"),
+        Column("ENERGY", right=True),
+        Column("KNOWN AS"),
+        Column("BY", least=12),
+        Column("SECOND WAY", least=12, spare=1),
+    ]
+    shown = [table(columns, [[line.name, line.energy, line.known_as, line.by, line.second_way] for line in lines])]
+    shown += [paragraph(f"{line.name}: {flag}", "yellow") for line in lines for flag in line.flags]
+    return "\n".join(shown)
 
 
 def receipt_fields(receipt: Receipt, now: datetime) -> str:
@@ -297,12 +312,14 @@ def receipt_fields(receipt: Receipt, now: datetime) -> str:
     return fields(
         [
             ("energy", energy(receipt.energy_j)),
+            ("foretold", foretold(receipt)),
             ("of that overhead", energy(receipt.overhead_energy_j) if receipt.overhead_energy_j else ""),
             ("emitted", mass(receipt.emissions_g)),
             ("if started at once", mass(receipt.baseline.emissions_g) if receipt.baseline else UNKNOWN),
             ("avoided", _avoided(receipt.avoided_g)),
             ("promised", mass(promised) if promised is not None else ""),
             ("intensity", f"{receipt.intensity_source} ({known_as})" if known_as else receipt.intensity_source),
+            *((f"{label}, on top", text) for label, text in beside(receipt)),
             ("deadline", _deadline(receipt, now)),
             ("delayed", "" if receipt.delay_s is None else format_duration(receipt.delay_s)),
             *(("note", text) for text in receipt.notes),

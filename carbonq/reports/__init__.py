@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
 from carbonq.domain.carbon import Forecast, IntensitySeries
+from carbonq.domain.job import WorkerInfo
 from carbonq.domain.receipt import Receipt
 from carbonq.reports.summary import GROUPINGS, Summary, summarise
 
@@ -33,6 +34,7 @@ def render(
     by: str = "project",
     intensity: Sequence[IntensitySeries] = (),
     forecasts: Sequence[Forecast] = (),
+    workers: Sequence[WorkerInfo] = (),
     issued_at: datetime,
     title: str = "Carbon report",
     notes: Sequence[str] = (),
@@ -41,7 +43,8 @@ def render(
 ) -> str:
     """The report on `receipts`, in their order of finish.
 
-    `intensity` and `forecasts` are what the plots and the section on sources show; `notes` go before those of the
+    `intensity` and `forecasts` are what the plots and the section on sources show, `workers` what the
+    section on machines does; `notes` go before those of the
     receipts; `zone` is the clock that times and months are given in, except in JSON and CSV, which keep UTC.
     Raises InvalidInput for an unknown `by`, ValueError for an unknown `fmt`.
     """
@@ -52,6 +55,7 @@ def render(
         by=by,
         intensity=intensity,
         forecasts=forecasts,
+        workers=workers,
         issued_at=issued_at,
         title=title,
         notes=notes,

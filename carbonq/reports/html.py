@@ -8,6 +8,7 @@ from carbonq.domain.energy import total_of
 from carbonq.domain.receipt import Receipt
 from carbonq.reports import format as fmt
 from carbonq.reports.charts import comparison, saving
+from carbonq.reports.energy_page import energy_sections
 from carbonq.reports.figure import figure, table
 from carbonq.reports.markup import Markup, element, join, typeset
 from carbonq.reports.provenance import Remark, kind_of
@@ -15,6 +16,7 @@ from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally, avoided_g, baseline_g
 from carbonq.reports.timeline import ZONES_DRAWN, timelines
 from carbonq.reports.words import (
+    beside_all,
     deadlines,
     ended,
     energy_knowledge,
@@ -62,6 +64,7 @@ def _sections(report: Report) -> Iterator[Markup]:
     yield from (figure(each) for each in (comparison(report), saving(report)) if each)
     yield element("section", element("h2", "In sum"), _groups_table(report))
     yield element("section", element("h2", "Receipts"), _receipts_table(report))
+    yield from energy_sections(report)
     yield element("section", element("h2", "How these numbers came about"), *_account(report))
 
 
@@ -209,6 +212,7 @@ def _account(report: Report) -> Iterator[Markup]:
     facts = [("Energy", energy_knowledge(total)), ("Receipts", settled(total))]
     if total.overhead_energy_j:
         facts.append(("Lost and failed attempts", f"{fmt.energy(total.overhead_energy_j)} of the energy above"))
+    facts += [(label.capitalize(), text) for label, text in beside_all(total)]
     if total.forecast_jobs:
         promise, kept = fmt.co2e(total.forecast_avoided_g), fmt.co2e(total.forecast_realised_g)
         jobs = fmt.count(total.forecast_jobs, "job")

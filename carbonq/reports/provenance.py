@@ -156,8 +156,8 @@ def assumptions(total: Tally, sources: Sequence[IntensityUse]) -> tuple[str, ...
         "Emissions = energy in each stretch of time x the grid's carbon intensity then (g CO2e per kWh).",
         "What is unknown is left out of a sum and counted beside it; it is never taken for 0.",
         (
-            "Energy is that of the components listed here. Cooling, network, storage, a machine's idle draw and its"
-            " manufacture are not in it unless a note says so."
+            "Energy is that of the components listed here. The building (by its PUE) and the making of the machines stand"
+            " on lines of their own where they are stated, and in no sum; network and storage elsewhere are not known."
         ),
         (
             "The uncertainty of energy is one standard deviation: errors of one method add up, those of different"

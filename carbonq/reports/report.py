@@ -5,7 +5,10 @@ from datetime import datetime, tzinfo
 from typing import NamedTuple, Self
 
 from carbonq.domain.carbon import Forecast, IntensitySeries, Origin
+from carbonq.domain.job import WorkerInfo
 from carbonq.domain.receipt import Receipt
+from carbonq.reports.foretelling import Foretelling, foretellings
+from carbonq.reports.machines import MachineUse, machine_uses
 from carbonq.reports.provenance import (
     ForecastUse,
     IntensityUse,
@@ -32,6 +35,8 @@ class Report(NamedTuple):
     remarks: tuple[Remark, ...]
     assumptions: tuple[str, ...]
     made_up: frozenset[Origin]
+    foretellings: tuple[Foretelling, ...]
+    workers: tuple[MachineUse, ...]
 
     @classmethod
     def of(
@@ -41,6 +46,7 @@ class Report(NamedTuple):
         by: str,
         intensity: Sequence[IntensitySeries],
         forecasts: Sequence[Forecast],
+        workers: Sequence[WorkerInfo],
         issued_at: datetime,
         title: str,
         notes: Sequence[str],
@@ -61,6 +67,8 @@ class Report(NamedTuple):
             remarks=remarks(notes, receipts),
             assumptions=assumptions(summary.total, sources),
             made_up=made_up(receipts),
+            foretellings=foretellings(receipts),
+            workers=machine_uses(workers),
         )
 
     @property

@@ -30,6 +30,11 @@ class Tally(Value):
     measured_energy_j: float
     modelled_energy_j: float
     overhead_energy_j: float | None = Field(description="of lost and failed attempts: part of `energy_j`")
+    facility_energy_j: float | None = Field(description="of the buildings by their PUE: in no other figure")
+    facility_g: float | None = Field(description="what that emitted: in no other figure")
+    facility_jobs: int = Field(description="jobs whose sites state their PUE")
+    embodied_g: float | None = Field(description="of the machines' making: in no other figure")
+    embodied_jobs: int = Field(description="jobs whose machines state it")
     emissions_g: float | None
     emissions_unknown_jobs: int
     compared_jobs: int = Field(description="jobs whose emissions and baseline are both known")
@@ -131,6 +136,11 @@ def tally(receipts: Sequence[Receipt]) -> Tally:
         measured_energy_j=_known_energy_j(readings, Provenance.MEASURED),
         modelled_energy_j=_known_energy_j(readings, Provenance.MODELLED),
         overhead_energy_j=_sum(r.overhead_energy_j for r in receipts if r.overhead_energy_j is not None),
+        facility_energy_j=_sum(r.facility_energy_j for r in receipts if r.facility_energy_j is not None),
+        facility_g=_sum(r.facility_g for r in receipts if r.facility_g is not None),
+        facility_jobs=sum(r.facility_energy_j is not None for r in receipts),
+        embodied_g=_sum(r.embodied_g for r in receipts if r.embodied_g is not None),
+        embodied_jobs=sum(r.embodied_g is not None for r in receipts),
         emissions_g=_sum(emissions),
         emissions_unknown_jobs=len(receipts) - len(emissions),
         compared_jobs=len(compared),

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from carbonq.domain.carbon import Origin
 from carbonq.reports import Style
 from carbonq.reports import format as fmt
+from carbonq.reports.energy_text import energy_by_job, machines, predictions
 from carbonq.reports.provenance import different_grams, kinds
 from carbonq.reports.report import Report
 from carbonq.reports.summary import Tally
 from carbonq.reports.words import (
+    beside_all,
     deadlines,
     ended,
     energy_knowledge,
@@ -35,7 +37,15 @@ class _Column(NamedTuple):
 
 def render_table(report: Report, style: Style) -> str:
     """Head, one line a group, the total, and what the reader must know; ends with a line break."""
-    blocks = [_head(report, style), _table(report, style), _footnotes(report.summary.total), _knowledge(report, style)]
+    blocks = [
+        _head(report, style),
+        _table(report, style),
+        _footnotes(report.summary.total),
+        energy_by_job(report, style),
+        predictions(report, style),
+        machines(report, style),
+        _knowledge(report, style),
+    ]
     return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
 
 
@@ -143,6 +153,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
             "",
             f"{part_name(use.component)}: {use.provenance} by {fmt.printable(use.method)}, {fmt.energy(use.energy_j)}{sure}, {fmt.count(use.jobs, 'job')}",
         )
+    yield from beside_all(total)
     for source in report.sources:
         credit = f"; {fmt.printable(source.attribution)}" if source.attribution else ""
         yield (

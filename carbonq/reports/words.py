@@ -1,5 +1,7 @@
 """The sentences that the terminal and the page share. Pure."""
 
+from collections.abc import Iterator
+
 from carbonq.domain.energy import Component
 from carbonq.domain.job import JobState
 from carbonq.domain.receipt import Receipt
@@ -53,6 +55,17 @@ def energy_knowledge(total: Tally) -> str:
     return ": ".join(filter(None, [fmt.energy(total.energy_j) + sure, shares(total)]))
 
 
+def beside_all(total: Tally) -> Iterator[tuple[str, str]]:
+    """What stands beside the sums and in none of them, with its name."""
+    if total.facility_jobs:
+        drawn = f"{fmt.energy(total.facility_energy_j)}, {fmt.co2e(total.facility_g)}"
+        jobs = f"({fmt.count(total.facility_jobs, 'job')})"
+        yield "building", f"{drawn} on top, for cooling and losses by the sites' PUE {jobs}; in no figure above"
+    if total.embodied_jobs:
+        jobs = f"({fmt.count(total.embodied_jobs, 'job')})"
+        yield "making", f"{fmt.co2e(total.embodied_g)} on top, for making the machines {jobs}; in no figure above"
+
+
 def shares(total: Tally) -> str:
     """`62 % measured, 38 % modelled`; empty where no energy is known."""
     known_j = total.measured_energy_j + total.modelled_energy_j
@@ -80,8 +93,8 @@ def settled(total: Tally) -> str:
 
 
 def part_name(component: Component) -> str:
-    """`GPU`, `CPU`, `memory`."""
-    return "memory" if component is Component.DRAM else component.upper()
+    """`GPU`, `CPU`, `memory`, `other`."""
+    return {Component.DRAM: "memory", Component.OTHER: "other"}.get(component, component.upper())
 
 
 def known_as(source: IntensityUse) -> str:

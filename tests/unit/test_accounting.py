@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from carbonq.domain.carbon import CarbonIntensity, IntensitySeries, Origin
-from carbonq.domain.energy import Component, EnergyReading, Provenance, TraceSegment
+from carbonq.domain.energy import Component, EnergyReading, PowerProfile, Provenance, Quantity, Rung, TraceSegment
 from carbonq.domain.job import Job, JobState, Measurement, Outcome
 from carbonq.domain.receipt import Receipt, ReceiptStatus
 from carbonq.scheduler.accounting import CAPACITY_UNKNOWN, BaselineStart, make_receipt
+from carbonq.scheduler.spreading import combined
 from carbonq.testing import MIDNIGHT, make_job
 
 KWH = 3_600_000.0
@@ -273,3 +274,112 @@ def test_the_source_and_its_attribution_are_on_the_receipt() -> None:
     found = receipt(done(4), run(2, 4), actual=grid(500, 300, 100, 200))
 
     assert (found.intensity_source, found.attribution, found.pool) == ("meter", "the grid", "lab")
+
+
+# --- what stands beside the sums
+
+
+def test_the_building_is_by_each_attempts_own_pue_and_in_no_sum() -> None:
+    lost = run(0, 1, kwh=1.0, attempt=1, outcome=Outcome.LOST, pue=1.2)
+    job = done(4, attempts=2)
+
+    found = receipt(job, lost, run(2, 4, kwh=3.0, attempt=2, pue=1.6), actual=grid(100, 100, 200, 400))
+    plain = receipt(job, lost, run(2, 4, kwh=3.0, attempt=2), actual=grid(100, 100, 200, 400))
+
+    assert found.facility_energy_j == pytest.approx((0.2 + 3 * 0.6) * KWH)
+    assert found.facility_g == pytest.approx(0.2 * 100 + 0.6 * 3 * 300)
+    assert found.pue == pytest.approx(1.5)
+    assert (found.energy_j, found.emissions_g, found.avoided_g) == (plain.energy_j, plain.emissions_g, plain.avoided_g)
+
+
+def test_where_a_site_does_not_state_its_pue_the_building_is_unknown_and_that_is_said() -> None:
+    found = receipt(
+        done(4, attempts=2),
+        run(0, 1, attempt=1, outcome=Outcome.CHECKPOINTED, pue=1.2, embodied_g=2.0),
+        run(2, 4, attempt=2),
+        actual=grid(1, 1, 1, 1),
+    )
+
+    assert (found.pue, found.facility_energy_j, found.facility_g, found.embodied_g) == (None, None, None, None)
+    assert "not every site it ran at states its PUE: the building's energy is left out" in found.notes
+
+
+def test_a_building_whose_grid_has_not_reported_has_energy_and_no_grams() -> None:
+    found = receipt(done(4), run(2, 4, pue=1.5))
+
+    assert (found.facility_energy_j, found.facility_g) == (KWH / 2, None)
+
+
+def test_making_the_machines_adds_up_over_attempts() -> None:
+    found = receipt(
+        done(4, attempts=2),
+        run(0, 1, attempt=1, outcome=Outcome.CHECKPOINTED, embodied_g=2.0),
+        run(2, 4, attempt=2, embodied_g=4.0),
+    )
+
+    assert found.embodied_g == 6.0
+
+
+def test_what_was_foreseen_is_kept_with_its_interval() -> None:
+    power, duration = Quantity(p50=100, p10=50, p90=200), Quantity(p50=10, p10=8, p90=20, p05=7, p95=30)
+    profile = PowerProfile(power_w=power, duration_s=duration, power_method="prior", duration_method="declared")
+
+    found = receipt(done(4, profile=profile), run(2, 4))
+
+    assert found.predicted_energy_j == Quantity(p50=1000, p10=400, p90=4000)
+    assert (found.predicted_duration_s, found.prediction_method) == (duration, "prior and declared")
+    given = profile.model_copy(update={"energy": Quantity(p50=5, p10=4, p90=6)})
+    assert receipt(done(4, profile=given), run(2, 4)).predicted_energy_j == Quantity(p50=5, p10=4, p90=6)
+
+
+# --- readings of several attempts
+
+
+def reading(energy_j: float, **fields: Any) -> EnergyReading:
+    defaults: dict[str, Any] = {
+        "component": Component.GPU,
+        "provenance": Provenance.MEASURED,
+        "method": "nvml",
+        "rung": Rung.COUNTER,
+        "uncertainty_rel": 0.1,
+    }
+    return EnergyReading(energy_j=energy_j, **(defaults | fields))
+
+
+def attempts(*readings: EnergyReading) -> list[Measurement]:
+    return [run(i, i + 1, attempt=i + 1, readings=(one,)) for i, one in enumerate(readings)]
+
+
+def test_segments_add_up_with_rung_second_way_and_flags() -> None:
+    check = {"cross_check_method": "power"}
+
+    [found] = combined(
+        attempts(
+            reading(100, cross_check_j=90, flags=("reset",), **check),
+            reading(300, cross_check_j=310, flags=("reset",), uncertainty_rel=0.2, **check),
+        )
+    )
+
+    assert (found.energy_j, found.cross_check_j, found.cross_check_method, found.rung) == (
+        400,
+        400,
+        "power",
+        Rung.COUNTER,
+    )
+    assert found.flags == ("attempt 1: reset", "attempt 2: reset")
+    assert found.uncertainty_rel == pytest.approx(70 / 400)
+
+
+def test_a_second_way_that_missed_an_attempt_is_left_out() -> None:
+    [found] = combined(attempts(reading(100, cross_check_j=90, cross_check_method="power"), reading(300)))
+
+    assert (found.cross_check_j, found.cross_check_method) == (None, None)
+
+
+def test_other_rungs_stay_apart_and_an_error_nobody_knows_makes_the_sums_unknown() -> None:
+    assert len(combined(attempts(reading(1), reading(1, rung=Rung.POWER_INTEGRAL)))) == 2
+    assert combined(attempts(reading(1), reading(1, uncertainty_rel=None)))[0].uncertainty_rel is None
+
+
+def test_the_flags_of_a_single_attempt_name_no_attempt() -> None:
+    assert combined(attempts(reading(1, flags=("gap",))))[0].flags == ("gap",)

@@ -35,6 +35,11 @@ vision                       1   1.00 kWh     300 g     400 g     100 g     25 %
 ---------------------------------------------------------------------------------------------------
 total                        2   2.00 kWh     800 g     800 g       0 g      0 %       2/2       1h
 
+Energy by job
+job                       part  energy            known by
+a                         GPU   1.00 kWh ± 5.0 %  measured, nvml-counter
+b                         GPU   1.00 kWh ± 5.0 %  measured, nvml-counter
+
 How these numbers came about
 energy     2.00 kWh ± 5.0 %: all measured
            GPU: measured by nvml-counter, 2.00 kWh ± 5.0 %, 2 jobs

@@ -207,8 +207,9 @@ def test_show_has_attempts_energy_with_provenance_and_the_receipt(cli: Cli) -> N
     cli.client.booked = [make_receipt()]
     out = cli("show", "old-1").out
     assert "command    python train.py" in out
-    assert "gpu    200 Wh  measured: nvml-counter ±5.0 %" in out
-    assert "dram  unknown  unknown: none" in out
+    assert "GPU     200 Wh ± 5.0 %  measured                nvml-counter" in out
+    assert "memory         unknown  unknown                 none" in out
+    assert "total   200 Wh ± 5.0 %  without 1 unknown part" in out
     assert "Receipt (settled, revision 1)" in out
     assert "avoided             -2.50 g" in out
     assert "intensity           uk (average direct, measured)" in out
