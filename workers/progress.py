@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from carbonq.domain.progress import MOST_POINTS
+from carbonq.domain.progress import MOST_POINTS, MOST_WORK
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.record import AttemptRecord
 from carbonq.workers.shim.proc import now_s
@@ -23,7 +23,7 @@ FILE, HISTORY = "progress.json", "progress.seen"
 TAIL_B = 1024
 """A report is one short line; of what stands before it nothing is read."""
 MOST_UNIT = 32  # as in the job file
-_PLAIN = re.compile(r"([0-9.eE+]+)(?:\s*(?:/|of)\s*([0-9.eE+]+))?\s*")
+_PLAIN = re.compile(r"([0-9.][0-9.eE+-]*)(?:\s*(?:/|of)\s*([0-9.][0-9.eE+-]*))?\s*")
 
 
 class Report(NamedTuple):
@@ -94,9 +94,12 @@ class ProgressFile:
     def _recall(self) -> list[Point]:
         kept = self._folder.read(HISTORY) or {}
         try:
-            return [Point(float(at_s), float(done)) for at_s, done in kept.get("points", ())][:MOST_POINTS]
-        except (TypeError, ValueError):
+            points = [Point(float(at_s), float(done)) for at_s, done in kept.get("points", ())]
+        except (TypeError, ValueError, OverflowError):
             return []
+        now = now_s()
+        sound = all(0 <= point.at_s <= now and 0 <= point.done <= MOST_WORK for point in points)
+        return points[-MOST_POINTS:] if sound else []
 
     def _read(self) -> tuple[tuple[int, ...], Report | None, float]:
         """What tells one state of the file from another, its report, and how many seconds ago it was written."""
@@ -143,11 +146,11 @@ def _last(text: bytes) -> Report | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number that is not negative."""
+    """An amount of work: not negative, and neither beyond counting nor finer than noise."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return round(number, 9) if 0 <= number <= MOST_WORK else None

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from carbonq.clock import real_now
 from carbonq.domain.ports import Board
-from carbonq.domain.progress import Progress, Told
+from carbonq.domain.progress import LEAST_WORK, MOST_WORK, Progress, Told
 from carbonq.domain.time import Clock
 from carbonq.workers.live import Live
 from carbonq.workers.progress import Point
@@ -55,8 +55,8 @@ class Teller:
         report, record = live.progress.report, live.record
         unit = report.unit if report else None
         total = report.total if report else None
-        done = live.progress.points[-1].done
-        if total is None and record.counts_in(unit) and (record.work or 0.0) >= done:
+        least = max(LEAST_WORK, live.progress.points[-1].done)
+        if total is None and record.counts_in(unit) and record.work and least <= record.work <= MOST_WORK:
             total = record.work
         return Progress(
             job_id=record.lease.job_id,

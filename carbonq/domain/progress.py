@@ -1,7 +1,7 @@
 """How far a running job is, as it tells by itself, and the pace that follows from it. Grid time throughout."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -11,12 +11,16 @@ from carbonq.domain.value import UtcTime, Value
 MOST_POINTS = 32
 """Kept of one attempt: enough to see a rate and its scatter, small enough to be told often."""
 
+MOST_WORK, LEAST_WORK = 1e15, 1e-9
+"""Counts are exact up to about here, and finer ones are noise; what lies beyond is no amount of work."""
+Amount = Annotated[float, Field(ge=0, le=MOST_WORK)]
+
 
 class Told(NamedTuple):
     """So many units of work were done at that moment."""
 
     at: UtcTime
-    done: float
+    done: Amount
 
 
 class Progress(Value):
@@ -25,7 +29,9 @@ class Progress(Value):
     schema_version: int = 1
     job_id: str
     fence: int
-    total: float | None = Field(default=None, gt=0, description="units of work in all; None where nobody said")
+    total: Amount | None = Field(
+        default=None, ge=LEAST_WORK, description="units of work in all; None where nobody said"
+    )
     unit: str | None = Field(default=None, description="what is counted, such as `epoch`")
     points: tuple[Told, ...] = Field(min_length=1, max_length=MOST_POINTS, description="oldest first")
 

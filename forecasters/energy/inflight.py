@@ -28,6 +28,8 @@ DRIFT = 0.05
 """Logarithmic standard deviation by which the work still to do differs in kind from that done, where it is 1.7 times as much;
 its square grows with the logarithm of that ratio. Whole training runs of one setting differ by 0.09 in time per epoch
 (GAISSA, SEAA 2023); within one run it is less."""
+LONGEST_S = 10 * 365.25 * 86_400
+"""No plan reaches so far; whatever a job tells, its end stays a date."""
 QUANTILES = {
     "p05": -1.6448536269514722,
     "p10": -1.2815515655446004,
@@ -117,7 +119,7 @@ def _weights(steps: Sequence[_Step]) -> list[float]:
 
 def _foreseen(profile: PowerProfile, total: float) -> _Rate | None:
     duration_s = profile.duration_s
-    if duration_s.p50 <= 0:
+    if duration_s.p50 / total <= 0:
         return None
     low, high = max(duration_s.p10, duration_s.p50 / 100), max(duration_s.p90, duration_s.p50)
     return _Rate(duration_s.p50 / total, max(0.01, math.log(high / low) / (2 * QUANTILES["p90"])))
@@ -136,10 +138,11 @@ def _blended(measured: _Rate, foreseen: _Rate | None) -> _Rate:
 def _remaining(rate: _Rate, left: float, steps: Sequence[_Step], since_s: float) -> Quantity:
     """What is left from now on. The step under way is about to end at best; one long overdue may last as long again."""
     step = min(left, median(step.units for step in steps))
-    overdue_s = max(0.0, since_s - STALL * step * rate.unit_s)
+    overdue_s = min(LONGEST_S, max(0.0, since_s - STALL * step * rate.unit_s))
 
     def after(factor: float) -> float:
-        return factor * rate.unit_s * max(left - min(step, since_s / rate.unit_s / factor), 0.0)
+        whole_s = factor * rate.unit_s * left
+        return min(LONGEST_S, max(0.0, whole_s - min(since_s, factor * rate.unit_s * step)))
 
     spread = {name: after(math.exp(deviations * rate.spread)) for name, deviations in QUANTILES.items()}
     late = {name: seconds + (overdue_s if name in ("p90", "p95") else 0.0) for name, seconds in spread.items()}

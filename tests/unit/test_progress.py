@@ -49,7 +49,7 @@ def test_a_report_is_json_or_short(line: str, expected: Report) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "null", "[1, 2]", '{"done": true}', '{"done": -1}', '{"done": NaN}', '{"done": 1e999}', '{"done": [1]}', "-3",
+    ["", "null", "[1, 2]", '{"done": true}', '{"done": -1}', '{"done": NaN}', '{"done": 1e999}', '{"done": [1]}', "-3", "2e15",
      "e/3", "epoch 3", '{"done": 3', "[" * 900, '{"done": ' + "9" * 900 + "}", "1" * 900, "{}"],
 )  # fmt: skip
 def test_anything_else_is_no_report(line: str) -> None:
@@ -139,7 +139,21 @@ def test_the_history_outlives_the_worker(folder: AttemptFolder) -> None:
     assert (second.report, dones(second)) == (Report(3, 9), [1, 2, 3])
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"points": 3}', '{"points": [[1]]}', '{"points": [["a", 1]]}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"points": 3}',
+        '{"points": [[1]]}',
+        '{"points": [["a", 1]]}',
+        "[]",
+        '{"points": [[1e300, 1]]}',
+        '{"points": [[1, -1]]}',
+        '{"points": [[NaN, 1]]}',
+        '{"points": {"a": 1}}',
+    ],
+)
 def test_a_damaged_history_is_begun_anew(folder: AttemptFolder, text: str) -> None:
     (folder.path / "progress.seen").write_text(text)
     assert ProgressFile(folder).points == []

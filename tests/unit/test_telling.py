@@ -138,6 +138,8 @@ def test_a_silent_attempt_is_told_of_again_before_it_is_forgotten(bench: Callabl
         ('{"done": 3, "unit": "fold"}', {"work": 90.0, "work_unit": "epoch"}, None),
         ("91", {"work": 90.0, "work_unit": "epoch"}, None),
         ("3", {}, None),
+        ("3", {"work": 1e300}, None),
+        ("1e-9/1e-9", {}, 1e-9),
     ],
 )
 def test_the_workloads_work_stands_in_for_a_total_that_is_not_told(
