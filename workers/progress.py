@@ -5,7 +5,6 @@ last line alone, and what is no report is passed over, so that half-written text
 """
 
 import json
-import math
 import os
 import re
 import stat
@@ -56,7 +55,7 @@ def parse(line: str) -> Report | None:
     amount, whole = _number(done), _number(total)
     if amount is None:
         return None
-    return Report(amount, whole or None, unit[:MOST_UNIT] if isinstance(unit, str) and unit else None)
+    return Report(amount, whole or None, _name(unit))
 
 
 class ProgressFile:
@@ -65,26 +64,23 @@ class ProgressFile:
     def __init__(self, folder: AttemptFolder) -> None:
         self._folder = folder
         self._seen: tuple[int, ...] = ()
-        self._looked_s: float | None = None
+        self._looked_s = 0.0
         self.report: Report | None = None
         self.points: list[Point] = self._recall()
 
     def look(self) -> bool:
         """Take in the report that stands in the file now. True where it is a new one."""
-        now, before = now_s(), self._looked_s
-        self._looked_s = now
+        before_s, self._looked_s = self._looked_s, now_s()
         seen, report, age_s = self._read()
-        if report is None or seen == self._seen:
+        if report is None:
             return False
-        self._seen, known = seen, self.report
-        self.report = report
-        if known is not None and report == known:
-            return False
-        if not self.points or report.done != self.points[-1].done:
-            since_s = before if before is not None else -math.inf
-            floor_s = max(since_s, self.points[-1].at_s if self.points else -math.inf)
-            self.points = thinned([*self.points, Point(max(now - max(age_s, 0.0), floor_s), report.done)])
-        return True
+        last, known = self.points[-1] if self.points else None, self.report
+        self._seen, self.report = seen, report
+        if last is None or report.done != last.done:
+            # By the wall clock, which jumps: but no earlier than the look that did not see it yet, and no later than now.
+            at_s = max(self._looked_s - max(age_s, 0.0), before_s, last.at_s if last else 0.0)
+            self.points = thinned([*self.points, Point(at_s, report.done)])
+        return report != known
 
     def remember(self) -> None:
         """Keep the history on disk, for the worker's next start."""
@@ -102,7 +98,7 @@ class ProgressFile:
         return points[-MOST_POINTS:] if sound else []
 
     def _read(self) -> tuple[tuple[int, ...], Report | None, float]:
-        """What tells one state of the file from another, its report, and how many seconds ago it was written."""
+        """What tells one state of the file from another, its report if that is a new one, and how many seconds old it is."""
         try:
             fd = os.open(self._folder.path / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -143,6 +139,11 @@ def _last(text: bytes) -> Report | None:
         if line.strip():
             return parse(line.strip())
     return None
+
+
+def _name(value: object) -> str | None:
+    """What can be shown of a unit's name: no line ends, no control characters, no halves of characters."""
+    return "".join(filter(str.isprintable, value))[:MOST_UNIT].strip() or None if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:

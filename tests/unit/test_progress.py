@@ -41,6 +41,8 @@ def dones(file: ProgressFile) -> list[float]:
         ("3/0", Report(3)),
         ('{"done": 3, "total": "all"}', Report(3)),
         ('{"done": 1, "unit": ["x"]}', Report(1)),
+        ('{"done": 1, "unit": "\\u001b[2Jepoch\\ud800\\n"}', Report(1, None, "[2Jepoch")),
+        ('{"done": 1, "unit": " "}', Report(1)),
     ],
 )
 def test_a_report_is_json_or_short(line: str, expected: Report) -> None:
