@@ -81,6 +81,15 @@ def test_power_is_the_mean_of_the_window_before_the_last_update(show: Show) -> N
     assert (instant.value.uiVal, pynvml.nvmlDeviceGetPowerUsage(handle)) == (665_000, 400_000)
 
 
+def test_a_counter_with_a_window_knows_no_more_than_its_sensor(show: Show) -> None:
+    trace = Trace.square(100.0, 700.0, 0.1, duty=0.25, origin_s=START_S)  # high for 25 ms that the sensor never sees
+    stand_in, handle = show(Gpu(trace=trace, counter=Sensor(0.1, 0.0, 0.025), counter_base_j=0.0))
+    stand_in.advance(2.05)
+    assert pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) == pytest.approx(200_000, abs=1.01)
+    stand_in.advance(1.0)
+    assert pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) == pytest.approx(300_000, abs=1.01)
+
+
 def test_a_reset_counter_starts_from_nothing(show: Show) -> None:
     stand_in, handle = show(Gpu(reset_s=START_S + 1.0, counter_base_j=1000.0))
     stand_in.advance(0.95)

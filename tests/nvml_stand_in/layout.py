@@ -96,6 +96,7 @@ class StateLayout(Structure):
         ("now_s", c_double),
         ("unix_minus_boot_s", c_double),
         ("calls", c_uint64),
+        ("version", c_uint64),
         ("is_virtual", c_uint32),
         ("gpus", c_uint32),
         ("init_error", c_int32),

@@ -3,7 +3,8 @@
  * What its GPUs do stands in a file that is mapped into memory (struct state; state.py lays out the same): NVML_STAND_IN
  * names it, else it is the file `state` beside this library. A GPU's true power is piecewise linear in time, so its true
  * energy up to any moment is exact; what a caller sees of it goes through a model of the sensors: the energy counter
- * stands still between its updates, and power is the mean over a window that ends at the last update.
+ * stands still between its updates, and power is the mean over a window that ends at the last update. A counter with a
+ * window of its own adds up, period by period, what that window shows: it knows no more than the sensor it is fed by.
  * Times are seconds of CLOCK_BOOTTIME, or of the state's own clock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -33,7 +34,7 @@ struct gpu {
     char uuid[96], name[96];
     uint64_t memory_b;
     double origin_s, length_s, total_j;        /* the trace's first moment; its length and energy where it repeats, else 0 */
-    struct sensor counter, instant, average;   /* the counter has no window */
+    struct sensor counter, instant, average;
     double counter_zero_s, counter_base_j, reset_s; /* counted up from then on, onto the base, until a reset */
     double lost_s, found_s;                    /* off the bus in [lost_s, found_s) */
     double sm_period_s;                        /* how often processes' SM shares are sampled */
@@ -49,6 +50,7 @@ struct state {
     double now_s;                              /* the virtual clock */
     double unix_minus_boot_s;                  /* what NVML's timestamps of unix time are ahead */
     uint64_t calls;                            /* made of any GPU so far */
+    uint64_t version;                          /* moves whenever the GPUs are replaced */
     uint32_t is_virtual, gpus;
     int32_t init_error;
     uint32_t timestamps_of_update;             /* a field's timestamp: its sensor's last update, not the moment of the call */
@@ -115,16 +117,35 @@ static double last_update_s(const struct sensor *s, double at_s) {
     return floor((at_s - s->phase_s) / s->period_s) * s->period_s + s->phase_s;
 }
 
+static double mean_w(const struct gpu *g, const struct sensor *s, double end_s) {
+    return s->gain * (energy_j(g, end_s) - energy_j(g, end_s - s->window_s)) / s->window_s;
+}
+
+static double counted_j(const struct gpu *g, double zero_s, double tick_s) {
+    static struct { uint64_t version; double zero_s, tick_s, sum_j; } sums[GPUS]; /* of a counter that sees windows */
+    const struct sensor *s = &g->counter;
+    if (tick_s <= zero_s) return 0;
+    if (s->window_s <= 0) return s->gain * (energy_j(g, tick_s) - energy_j(g, zero_s));
+    int at = (int)(g - state->gpu);
+    if (sums[at].version != state->version || sums[at].zero_s != zero_s || sums[at].tick_s > tick_s) {
+        sums[at].version = state->version, sums[at].zero_s = zero_s;
+        sums[at].tick_s = last_update_s(s, zero_s), sums[at].sum_j = 0;
+    }
+    while (sums[at].tick_s < tick_s - s->period_s / 2) {
+        sums[at].tick_s += s->period_s;
+        sums[at].sum_j += mean_w(g, s, sums[at].tick_s) * s->period_s;
+    }
+    return sums[at].sum_j;
+}
+
 static unsigned long long counter_mj(const struct gpu *g, double at_s) {
     double tick_s = last_update_s(&g->counter, at_s), zero_s = g->counter_zero_s, base_j = g->counter_base_j;
     if (at_s >= g->reset_s) { zero_s = g->reset_s; base_j = 0; }
-    double counted_j = tick_s > zero_s ? energy_j(g, tick_s) - energy_j(g, zero_s) : 0;
-    return (unsigned long long)((base_j + g->counter.gain * counted_j) * 1000);
+    return (unsigned long long)((base_j + counted_j(g, zero_s, tick_s)) * 1000);
 }
 
 static unsigned power_mw(const struct gpu *g, const struct sensor *s, double at_s) {
-    double end_s = last_update_s(s, at_s);
-    return (unsigned)lround(s->gain * (energy_j(g, end_s) - energy_j(g, end_s - s->window_s)) / s->window_s * 1000);
+    return (unsigned)lround(mean_w(g, s, last_update_s(s, at_s)) * 1000);
 }
 
 static double sm_pct(const struct gpu *g, double from_s, double to_s, int instance) { /* mean over time; -1: all */

@@ -19,7 +19,7 @@ NOT_SUPPORTED, FUNCTION_NOT_FOUND = 3, 13  # NVML's codes
 
 class Sensor(NamedTuple):
     """Updates every `period_s` (0: always), at `phase_s` and whole periods from it, and shows the mean of the
-    `window_s` before the update times `gain`. A counter has no window."""
+    `window_s` before the update times `gain`. A counter counts all energy; one with a window, what that shows."""
 
     period_s: float = 0.1
     phase_s: float = 0.0
@@ -82,7 +82,7 @@ class Gpu:
         return self.trace.energy_j(start_s, end_s)
 
     def counted_energy_j(self, start_s: float, end_s: float) -> float:
-        """What a perfect reader of its counter finds: the true energy with the counter's gain."""
+        """What a perfect reader of its counter finds: the true energy with the counter's gain. Not for one with a window."""
         return self.counter.gain * self.true_energy_j(start_s, end_s)
 
     def failing(self, *calls: Call, code: int = NOT_SUPPORTED) -> Self:
@@ -142,10 +142,16 @@ class StandIn:
     def fail_init(self, code: int) -> None:
         self._state.init_error = code
 
+    def reset_at(self, at_s: float) -> None:
+        """Sets every counter anew at that moment."""
+        for at in range(len(self.gpus)):
+            self._state.gpu[at].reset_s = at_s
+
     def set(self, gpus: Iterable[Gpu]) -> None:
         """Replaces the GPUs; their counters start now from their bases. Not while another process reads them."""
         self.gpus = tuple(gpus)
         self._state.gpus = len(self.gpus)
+        self._state.version += 1
         self.zero_s = self.now_s()
         for at, gpu in enumerate(self.gpus):
             self._state.gpu[at] = _laid_out(gpu, self.zero_s)
