@@ -1,11 +1,13 @@
 """`carbonq doctor`: what carbonq finds on this machine, what is missing, and how to mend it."""
 
+import grp
 import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -13,15 +15,19 @@ from typing import NamedTuple
 from carbonq import bootstrap, config
 from carbonq.clock import real_now
 from carbonq.domain.carbon import Origin, Zone
+from carbonq.domain.energy import Provenance
 from carbonq.domain.errors import CarbonqError, NotFound, QueueUnreachable
-from carbonq.domain.ports import IntensitySource
+from carbonq.domain.ports import Counter, IntensitySource
 from carbonq.domain.time import from_ms
 from carbonq.domain.units import format_duration, format_size
 from carbonq.settings import SECRETS, Settings, redact_url
 from carbonq.workers import inventory
-from carbonq.workers.meters import nvml
-from carbonq.workers.meters.rapl import RaplMeter
-from carbonq.workers.settings import POWERCAP
+from carbonq.workers.meters import cpu_model, nvml
+from carbonq.workers.meters.choice import node_meters
+from carbonq.workers.meters.cpu_model import CpuConstants
+from carbonq.workers.meters.pyrapl import PyRaplMeter
+from carbonq.workers.settings import POWERCAP, WorkerSettings
+from carbonq.workers.shim import powercap
 
 LOW_DISK_B = 1 << 30
 LARGEST_SKEW_S = 2.0
@@ -49,8 +55,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield from _sources(settings)
     if settings.weather == "open-meteo":
         yield _weather(settings)
-    yield _gpus()
-    yield _cpu_meter(POWERCAP)
+    yield from _gpus()
+    yield from _cpu_meter(POWERCAP, bootstrap.worker_dir(settings))
 
 
 def _misspelt() -> Iterator[Check]:
@@ -202,11 +208,12 @@ def _foreseen(source: IntensitySource, zone: Zone) -> str:
     if not source.info.forecasts:
         return ""
     now = real_now()
+    end = now + timedelta(hours=24)
     try:
-        forecast = source.forecast(zone, now, now + timedelta(hours=24))
+        forecast = source.forecast(zone, now, end)
     except NotFound:
         return ""
-    reach = format_duration((forecast.grid.end - now).total_seconds())
+    reach = format_duration((min(forecast.grid.end, end) - now).total_seconds())
     label = (
         "a typical profile, not a forecast of this day" if forecast.origin is Origin.MODELLED else "its own forecast"
     )
@@ -223,29 +230,82 @@ def _weather(settings: Settings) -> Check:
     return Check("weather", True, f"Open-Meteo forecasts the weather over {settings.zone}")
 
 
-def _gpus() -> Check:
+def _gpus() -> Iterator[Check]:
     library = nvml.start()
     gpus = inventory.find_gpus(library) if library else ()
     if not gpus:
-        return Check(
-            "gpus",
-            None,
-            "none that NVML sees: this machine runs jobs on its CPU slots",
-            "where there is one, install NVIDIA's driver",
-        )
-    return Check("gpus", True, ", ".join(f"{gpu.model} {gpu.uuid}" for gpu in gpus))
+        what = "none that NVML sees: this machine runs jobs on its CPU slots"
+        yield Check("gpus", None, what, "where there is one, install NVIDIA's driver")
+        return
+    yield Check("gpus", True, ", ".join(f"{gpu.model} {gpu.uuid}" for gpu in gpus))
+    yield _gpu_meter(nvml.NvmlMeter(library, [gpu.uuid for gpu in gpus]).read())
 
 
-def _cpu_meter(powercap: Path) -> Check:
-    if RaplMeter(powercap).is_available:
-        return Check("cpu meter", True, "RAPL, measured")
-    counters = sorted(powercap.glob("intel-rapl:*/energy_uj"))
-    if counters:
-        fix = f"as root, at each start: chmod a+r {powercap}/intel-rapl:*/energy_uj (root-only since CVE-2020-8694)"
-        return Check("cpu meter", None, "RAPL is there but not readable: CPU energy is modelled from CPU time", fix)
-    return Check(
-        "cpu meter",
-        None,
-        "no RAPL counters: CPU energy is modelled from CPU time",
-        "virtual machines hide them; on bare metal: modprobe intel_rapl_msr",
+def _gpu_meter(counters: Sequence[Counter]) -> Check:
+    without = [counter.device for counter in counters if counter.energy_j is None]
+    if not without:
+        return Check("gpu meter", True, f"the GPUs' own energy counters, ± {nvml.UNCERTAINTY_REL:.0%}")
+    what = f"no energy counter of {', '.join(without)}: the power is sampled and added up"
+    return Check("gpu meter", None, what, "GPUs before Volta have none; on others, update NVIDIA's driver")
+
+
+def _cpu_meter(powercap_dir: Path, worker_dir: Path) -> Iterator[Check]:
+    """What the packages and the memory will be read by, and what would be better."""
+    meters = node_meters(powercap_dir, inventory.memory_b(), data_dir=worker_dir)
+    counters = [counter for meter in meters for counter in meter.read()]
+    is_measured = counters[0].provenance is Provenance.MEASURED
+    modelled = "CPU energy is modelled from CPU time"
+    if is_measured:
+        yield Check("cpu meter", True, f"RAPL, measured, {_error(counters[0])}")
+    elif any(powercap.zones(str(powercap_dir))):
+        yield Check("cpu meter", None, f"RAPL is there but not readable: {modelled}", _readable(powercap_dir))
+        yield Check("cpu meter at boot", None, f"the same for good: put the next line into {UDEV_RULES}", _udev_rule())
+    else:
+        hint = "virtual machines hide them; on bare metal: modprobe intel_rapl_msr"
+        yield Check("cpu meter", None, f"no RAPL counters: {modelled}", hint)
+    if not is_measured:
+        yield Check("cpu model", True, f"{_constants(cpu_model.node_constants(worker_dir))}, {_error(counters[0])}")
+    for memory in counters[1:]:
+        by = "RAPL, measured" if memory.provenance is Provenance.MEASURED else "modelled by its size"
+        yield Check("memory meter", True, f"{by}, {_error(memory)}")
+    yield Check("sampling", True, f"CPU and memory every {format_duration(WorkerSettings.sample_interval_s)}")
+    yield _pyrapl()
+
+
+def _error(counter: Counter) -> str:
+    return f"± {counter.uncertainty_rel or 0:.0%}"
+
+
+def _constants(constants: CpuConstants) -> str:
+    return f"{constants.source}: {constants.idle_w:.0f} W idle to {constants.max_w:.0f} W at full load"
+
+
+UDEV_RULES = "/etc/udev/rules.d/70-carbonq-rapl.rules"
+
+
+def _readable(powercap_dir: Path) -> str:
+    """Not for everyone: by a package's power one program can guess at another's secrets (CVE-2020-8694)."""
+    files = f"{powercap_dir}/intel-rapl:*/energy_uj"
+    return f"until the next boot: sudo sh -c 'chgrp {_group()} {files} && chmod g+r {files}'"
+
+
+def _udev_rule() -> str:
+    file = "/sys%p/energy_uj"
+    return (
+        'ACTION=="add", SUBSYSTEM=="powercap", KERNEL=="intel-rapl:*", '
+        f"RUN+=\"/bin/sh -c 'chgrp {_group()} {file} && chmod g+r {file}'\""
     )
+
+
+def _group() -> str:
+    try:
+        return grp.getgrgid(os.getgid()).gr_name
+    except KeyError:
+        return str(os.getgid())
+
+
+def _pyrapl() -> Check:
+    if find_spec("pyRAPL") is None:
+        return Check("pyrapl", True, "not installed, nor needed: carbonq reads RAPL itself")
+    problem = PyRaplMeter().problem
+    return Check("pyrapl", None if problem else True, problem or "installed, and it finds its counters")

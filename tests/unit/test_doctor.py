@@ -1,5 +1,8 @@
 """The doctor names what is missing or doubtful, with a way on, and changes nothing."""
 
+import json
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from carbonq.config import load_settings
 from carbonq.forecasters.carbon.testing.eia import EiaServer
 from carbonq.forecasters.carbon.testing.open_meteo import OpenMeteoServer
 from carbonq.forecasters.carbon.testing.uk import UkServer, error
+from carbonq.workers.meters.cpu_model import FILE, prior, save_constants
+from tests.nvml_stand_in import Call, Gpu, Sensor, StandIn, Trace, build
+from tests.powercap_tree import PowercapTree
 
 
 def checks(tmp_path: Path, **env: str) -> dict[str, doctor.Check]:
@@ -51,7 +57,7 @@ def test_a_source_is_tried_and_its_newest_reading_and_forecast_are_told(tmp_path
         found = checks(tmp_path, CARBONQ_ZONE="GB", CARBONQ_SOURCES="uk,rte", CARBONQ_UK_URL=server.url)
     assert found["source uk"].ok is True
     assert "g/kWh (average, direct)" in found["source uk"].what
-    assert "its own forecast for the next 1d" in found["source uk"].what
+    assert "its own forecast for the next 1d," in found["source uk"].what + ","
     assert found["source rte"].what == "does not know GB and is not asked for it"
 
 
@@ -112,3 +118,68 @@ def test_what_the_forecast_lacks_is_told_with_how_to_install_it(
     lacking = checks(tmp_path)["forecasts"]
     assert lacking.what.startswith("a_package_of_nobody not installed")
     assert "carbonq[forecast]" in lacking.hint
+
+
+def meters(powercap: Path, worker: Path) -> dict[str, doctor.Check]:
+    return {check.name: check for check in doctor._cpu_meter(powercap, worker)}
+
+
+def test_a_readable_counter_is_told_with_its_error(tmp_path: Path) -> None:
+    tree = PowercapTree(tmp_path)
+    tree.add("intel-rapl:0", "package-0")
+    tree.add("intel-rapl:0:0", "dram")
+    found = meters(tmp_path, tmp_path)
+    assert (found["cpu meter"].ok, found["cpu meter"].what.partition(", ±")[0]) == (True, "RAPL, measured")
+    assert found["memory meter"].what.startswith("RAPL, measured")
+    assert "cpu model" not in found
+
+
+def test_a_counter_that_may_not_be_read_comes_with_what_opens_it_now_and_for_good(tmp_path: Path) -> None:
+    counter = PowercapTree(tmp_path).add("intel-rapl:0", "package-0")
+    counter.unlink()
+    counter.mkdir()  # root reads any file, so that a test cannot lock it out by its mode
+    found = meters(tmp_path, tmp_path)
+    assert found["cpu meter"].ok is None
+    assert f"chmod g+r {tmp_path}/intel-rapl:*/energy_uj" in found["cpu meter"].hint
+    assert found["cpu meter at boot"].hint.startswith(
+        'ACTION=="add", SUBSYSTEM=="powercap", KERNEL=="intel-rapl:*", RUN+='
+    )
+    assert "modelled" in found["memory meter"].what
+
+
+def test_the_opening_command_opens_every_counter_to_the_workers_group(tmp_path: Path) -> None:
+    tree = PowercapTree(tmp_path)
+    files = [tree.add("intel-rapl:0", "package-0"), tree.add("intel-rapl:0:0", "dram")]
+    for file in files:
+        file.chmod(0o400)
+    command = doctor._readable(tmp_path).partition("sudo ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o440, 0o440]
+
+
+def test_the_model_is_told_with_its_constants_and_those_fitted_here_go_first(tmp_path: Path) -> None:
+    save_constants(tmp_path, prior("AMD EPYC 7763 64-Core Processor", 128))
+    found = meters(tmp_path / "none", tmp_path)
+    assert found["cpu meter"].what == "no RAPL counters: CPU energy is modelled from CPU time"
+    assert found["cpu model"].what.startswith("EPYC 7763, 280 W rated")
+    (tmp_path / FILE).unlink()
+    assert "W at full load, ± " in meters(tmp_path / "none", tmp_path)["cpu model"].what
+
+
+def test_a_forecast_that_reaches_further_is_told_for_the_day_that_was_asked_for(tmp_path: Path) -> None:
+    assert checks(tmp_path, CARBONQ_ZONE="FR")["source typical"].what.endswith("for the next 1d")
+
+
+def test_gpus_that_count_no_energy_are_named(tmp_path: Path) -> None:
+    library = build(tmp_path)
+    gpus = (
+        Gpu("GPU-aaaa", Trace.constant(300.0), Sensor(period_s=0.0)),
+        Gpu("GPU-bbbb").failing(Call.ENERGY, Call.FIELD_ENERGY),
+    )
+    program = "import json; from carbonq import doctor; print(json.dumps(list(doctor._gpus())))"
+    with StandIn(library / "state", gpus, now_s=1000.0):
+        env = {"LD_LIBRARY_PATH": str(library)}
+        printed = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    (_, present, *_), (name, ok, what, _) = json.loads(printed.stdout)
+    assert (present, name, ok) == (True, "gpu meter", None)
+    assert what == "no energy counter of GPU-bbbb: the power is sampled and added up"

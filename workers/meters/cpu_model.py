@@ -75,7 +75,9 @@ def prior(model_name: str, threads: int) -> CpuConstants:
         EXPONENT,
         PRIOR_UNCERTAINTY_REL if cpu else UNKNOWN_UNCERTAINTY_REL,
         Rung.PRIOR,
-        f"{cpu.name}, {cpu.rated_w:g} W rated ({cpu.source})" if cpu else f"{threads} threads of an unknown processor",
+        f"{cpu.name}, {cpu.rated_w:g} W rated ({cpu.source})"
+        if cpu
+        else f"{threads} threads of a processor not in the table ({model_name or 'unnamed'})",
     )
 
 
