@@ -311,7 +311,7 @@ def receipt_fields(receipt: Receipt, now: datetime) -> str:
     )
     return fields(
         [
-            ("energy", energy(receipt.energy_j)),
+            ("energy", with_error(receipt.readings) if receipt.readings else energy(receipt.energy_j)),
             ("foretold", foretold(receipt)),
             ("of that overhead", energy(receipt.overhead_energy_j) if receipt.overhead_energy_j else ""),
             ("emitted", mass(receipt.emissions_g)),

@@ -55,7 +55,7 @@ def predictions(report: Report, style: Style) -> Iterator[str]:
     if not report.foretellings:
         return
     yield (
-        style("Predicted beside actual", "heading") + ": how the median job was off, how many lay within their interval"
+        style("Predicted beside actual", "heading") + ": how far the median prediction was off, how many jobs lay within"
     )
     heads = ("energy", "within", "duration", "within", "predicted by")
     rows = [
