@@ -55,7 +55,8 @@ def predictions(report: Report, style: Style) -> Iterator[str]:
     if not report.foretellings:
         return
     yield (
-        style("Predicted beside actual", "heading") + ": how far the median prediction was off, how many jobs lay within"
+        style("Predicted beside actual", "heading")
+        + ": how far the median prediction was off, how many jobs lay within"
     )
     heads = ("energy", "within", "duration", "within", "predicted by")
     rows = [
