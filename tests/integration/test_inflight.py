@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import carbonq
+from carbonq import jobfile
 from carbonq.clock import SystemClock
 from carbonq.domain.job import Job
+from carbonq.domain.ports import JobQuery
 from carbonq.domain.progress import Progress
+from carbonq.domain.spec import JobFile
 from carbonq.domain.time import SlotGrid, floor_to
 from carbonq.forecasters.carbon.outlook import Outlook
 from carbonq.forecasters.energy.inflight import pace
@@ -82,6 +86,24 @@ def test_what_waits_behind_a_job_that_is_slower_than_foreseen_moves(rig: Rig) ->
     (rig.folder / "stop").touch()
     rig.ended(slow.id)
     assert planned_start() < timedelta(hours=7)
+
+
+def test_a_client_sees_how_far_a_job_is_and_quotes_by_its_pace(rig: Rig) -> None:
+    rig.work()
+    client = carbonq.connect(redis_url=rig.url, zone="DE", sources=["typical"])
+    slow = rig.running(rig.submit(script=SLOW))
+    _told(rig, slow)
+
+    found = client.underway(client.jobs(JobQuery()))[slow.id]
+
+    assert found.pace is not None
+    assert 1 < found.pace.rate_per_s < 5.5
+    assert found.pace.end(client.now()) - client.now() > timedelta(hours=7)
+    document = jobfile.dump({"name": "next", "run": "true", "deadline": "23h", "duration": "10m"})
+    quoted = client.quote(JobFile(jobfile.parse(document), document, str(rig.folder)))
+    assert quoted.planned_start - client.now() > timedelta(hours=7)
+    (rig.folder / "stop").touch()
+    rig.ended(slow.id)
 
 
 def test_the_next_worker_goes_on_from_what_the_last_one_saw(rig: Rig) -> None:
