@@ -5,8 +5,10 @@ the files that it opened at the start. This adapter adds up what it reads, and w
 anew: what was drawn in between is lost, never negative. https://github.com/powerapi-ng/pyRAPL
 """
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Protocol
 
@@ -26,9 +28,20 @@ class Sensor(Protocol):
 
 def open_sensor() -> tuple[Sensor | None, str]:
     """pyRAPL's sensor of the whole machine; or None, and why there is none."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet_logging():
         warnings.simplefilter("ignore")  # it writes regular expressions as plain strings, and leaves files open
         return _open_sensor()
+
+
+@contextmanager
+def _quiet_logging() -> Iterator[None]:
+    """Its import sets up logging, to complain of packages that only its other outputs need."""
+    handlers = logging.root.handlers[:]
+    logging.root.addHandler(logging.NullHandler())
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
 
 
 def _open_sensor() -> tuple[Sensor | None, str]:
