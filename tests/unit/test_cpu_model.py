@@ -163,6 +163,18 @@ def test_the_meter_says_unknown_where_the_load_cannot_be_read(monkeypatch: pytes
     assert [counter.energy_j for counter in readings] == [0, None, 700]
 
 
+def test_another_process_counts_on_where_power_is_linear_in_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = CpuConstants(20.0, 120.0, 1.0, 0.1, Rung.PRIOR, "made up")
+    moments, loads = iter([100.0, 110.0, 110.0]), iter([50.0, 60.0, 60.0])
+    monkeypatch.setattr(proc, "now_s", lambda: next(moments))
+    monkeypatch.setattr(counters, "node_busy_s", lambda: next(loads))
+    meter = cpu_model.CpuModelMeter(linear, 4)
+    (first,), (second,) = meter.read(), meter.read()
+    (resumed,) = cpu_model.CpuModelMeter(linear, 4).read()
+    assert (first.energy_j, second.energy_j) == pytest.approx((20 * 100 + 25 * 50, 20 * 110 + 25 * 60))
+    assert resumed.energy_j == pytest.approx(second.energy_j)
+
+
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
     spec = importlib.util.spec_from_file_location("cpu_model_benchmark", ROOT / "benchmarks" / "cpu_model.py")

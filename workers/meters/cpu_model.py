@@ -214,7 +214,10 @@ def node_threads(stat: Path = Path("/proc/stat")) -> int:
 
 
 class CpuModelMeter:
-    """The modelled energy of all packages, as RAPL would count it; starts at 0 with the first reading."""
+    """The modelled energy of all packages, as RAPL would count it, since the machine was started.
+
+    What was before the first reading is taken as one even load: with an exponent of 1, another process counts on exactly.
+    """
 
     name = METHOD
 
@@ -223,7 +226,7 @@ class CpuModelMeter:
         self.threads = threads or node_threads()
         self.constants = constants or node_constants()
         self._energy_j = 0.0
-        self._last: tuple[float, float] | None = None
+        self._last = 0.0, 0.0
 
     def read(self) -> Sequence[Counter]:
         at_s, busy_s = proc.now_s(), counters.node_busy_s()
@@ -241,8 +244,7 @@ class CpuModelMeter:
         )
 
     def _advance(self, at_s: float, busy_s: float) -> None:
-        if self._last is not None:
-            before_s, before_busy_s = self._last
-            _, energies_j = energy_curve((before_s, at_s), (before_busy_s, busy_s), self.threads, self.constants)
-            self._energy_j += energies_j[-1]
+        before_s, before_busy_s = self._last
+        _, energies_j = energy_curve((before_s, at_s), (before_busy_s, busy_s), self.threads, self.constants)
+        self._energy_j += energies_j[-1]
         self._last = at_s, busy_s

@@ -1,6 +1,6 @@
 """Intel's and AMD's running average power limit counters, through Linux' powercap files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from carbonq.domain.energy import Component, Provenance
@@ -31,6 +31,14 @@ class RaplMeter:
     @property
     def is_available(self) -> bool:
         return self._powercap.read().get("cpu") is not None
+
+    def state(self) -> Mapping[str, Sequence[float]]:
+        """To be kept on disk with the meter's identity, and given to `resume` by the next process of the same identity."""
+        return self._powercap.state()
+
+    def resume(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Count on from an earlier process's last reading, over a wrap too, so that nothing is lost while none ran."""
+        self._powercap.resume(state)
 
     def read(self) -> Sequence[Counter]:
         at_s = proc.now_s()

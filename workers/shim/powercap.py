@@ -15,7 +15,7 @@ from .files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the typing module takes milliseconds to load
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MOST_W = 2000.0  # no package draws as much: the largest sold are rated 500 W
 SLACK_S = 10.0  # granted on top of the time between two readings
@@ -100,6 +100,17 @@ class Powercap:
         self.zones: dict[str, list[Zone]] = {}
         for component, folder in zones(root):
             self.zones.setdefault(component, []).append(Zone(folder))
+
+    def state(self) -> dict[str, tuple[int, int, float]]:
+        """What another process of the same boot goes on from: by counter its total, its last reading, and when that was."""
+        every = [zone for counters in self.zones.values() for zone in counters]
+        return {zone.path: (zone.total_uj, *zone.last) for zone in every if zone.last is not None}
+
+    def resume(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Go on from there: what was counted meanwhile is in the next reading."""
+        for zone in (zone for counters in self.zones.values() for zone in counters if zone.path in state):
+            total_uj, last_uj, last_s = state[zone.path]
+            zone.total_uj, zone.last = int(total_uj), (int(last_uj), last_s)
 
     def read(self) -> dict[str, float | None]:
         at_s, total_j = self.clock(), dict[str, "float | None"]()
