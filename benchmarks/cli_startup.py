@@ -22,6 +22,8 @@ from carbonq.scheduler.queue.server import EmbeddedServer
 BASE = "python -c 'import typer, redis'"
 AIM = 2.5
 JOB = b"name: bench\nrun: 'true'\ndeadline: 12h\narray: 50\n"
+ONE = b"name: one\nrun: 'true'\ndeadline: 12h\n"
+JOB_FILE = "BENCHMARK_JOB_FILE"
 
 
 @contextmanager
@@ -33,16 +35,19 @@ def queue_with_jobs() -> Iterator[dict[str, str]]:
         try:
             client = bootstrap.client(bootstrap.settings({"redis_url": server.url, "zone": "FR", "sources": "typical"}))
             client.submit(JobFile(jobfile.parse(JOB), JOB, folder))
+            job = Path(folder, "job.yaml")
+            job.write_bytes(ONE)
             yield dict(os.environ) | {
                 "CARBONQ_REDIS_URL": server.url,
                 "CARBONQ_ZONE": "FR",
                 "CARBONQ_SOURCES": "typical",
+                JOB_FILE: str(job),
             }
         finally:
             server.stop()
 
 
-def commands() -> dict[str, list[str]]:
+def commands(job: str) -> dict[str, list[str]]:
     carbonq = [sys.executable, "-m", "carbonq"]
     return {
         "python -c pass": [sys.executable, "-c", "pass"],
@@ -50,6 +55,7 @@ def commands() -> dict[str, list[str]]:
         "carbonq --help": [*carbonq, "--help"],
         "carbonq status": [*carbonq, "status"],
         "carbonq forecast": [*carbonq, "forecast"],
+        "carbonq submit": [*carbonq, "submit", job],
     }
 
 
@@ -80,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args(arguments).rounds
     with queue_with_jobs() as env:
-        return 0 if show(measure(commands(), env, rounds)) else 1
+        return 0 if show(measure(commands(env[JOB_FILE]), env, rounds)) else 1
 
 
 if __name__ == "__main__":

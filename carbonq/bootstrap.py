@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
     from carbonq.domain.energy import PowerProfile
     from carbonq.domain.job import Lease
-    from carbonq.domain.ports import CarbonOutlook, EnergyPredictor, IntensitySource, Revised
+    from carbonq.domain.ports import Board, CarbonOutlook, EnergyPredictor, IntensitySource, Revised
     from carbonq.domain.progress import Pace, Progress
     from carbonq.domain.time import Clock, TimeMapping
     from carbonq.forecasters.carbon.foresight.feature_feed import FeatureSource
@@ -234,10 +234,11 @@ def _carbon_model(step_s: int) -> CarbonModel:
     return ZoneModel(step_s=step_s)
 
 
-def predictor(settings: Settings, speed: float) -> EnergyPredictor:
-    from carbonq.forecasters.energy.predictor import RunHistoryPredictor
+def predictor(settings: Settings, board: Board, speed: float) -> EnergyPredictor:
+    """What clients foretell with and the scheduler teaches: the model that lies on the board."""
+    from carbonq.forecasters.energy.predictor import ModelPredictor
 
-    return RunHistoryPredictor(default_duration_s=settings.default_duration_s, speed=speed)
+    return ModelPredictor(board, default_duration_s=settings.default_duration_s, speed=speed)
 
 
 def _pace(profile: PowerProfile, progress: Progress, now: datetime) -> Pace | None:
@@ -273,7 +274,7 @@ def client(settings: Settings) -> Client:
         planner=FirstComePlanner(),
         outlook=on_demand,
         catalogue=cache(lambda: catalogue(settings)),
-        predictor=predictor(settings, on.speed),
+        predictor=predictor(settings, on.board, on.speed),
         pace_maker=_pace,
     )
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from carbonq.client import Catalogue, Explanation, Submitted
 from carbonq.domain.carbon import Zone
-from carbonq.domain.energy import PowerProfile
 from carbonq.domain.errors import Infeasible, InvalidInput, JobNotFound, QueueUnreachable
 from carbonq.domain.job import ACTIVE, TERMINAL, WAITING, Event, Job, JobState, Measurement, WorkerInfo
 from carbonq.domain.plan import Plan, PlanSnapshot
@@ -47,8 +46,6 @@ Answer = TypeVar("Answer")
 
 MOST_JOBS = 100_000
 """As many jobs as one look at the queue takes in."""
-PAST_RUNS = 200
-"""As many past jobs as a prediction at submit looks through."""
 WAIT_BLOCK_S = 1.0
 OUTAGE_S, AGAIN_S = 30.0, 0.5
 """So long who waits or follows bears with a queue that is away, as a private server that starts again; how often it is asked."""
@@ -121,7 +118,7 @@ class QueueClient(GridClient):
 
         jobs = quoting.make_jobs(
             file.spec.model_copy(update={"needs": self._parents(file.spec)}),
-            self._profile(file.spec),
+            self._predictor.predict(file.spec),
             submitted_at=self._clock.now(),
             job_id=job_id,
             spec_sha256=hashlib.sha256(file.document).hexdigest(),
@@ -146,20 +143,6 @@ class QueueClient(GridClient):
                 hint="let one job need the array, and the tasks that one job",
             )
         return tuple(found)
-
-    def _profile(self, spec: JobSpec) -> PowerProfile:
-        """Predicted from the past runs of the same project, where the job does not say both figures itself."""
-        from carbonq.jobfile import parse
-
-        if spec.duration is None or spec.energy.power_w is None:
-            query = JobQuery(states=frozenset({JobState.SUCCEEDED}), project=spec.project, limit=PAST_RUNS)
-            specs: dict[str, JobSpec] = {}
-            for job in self._queue.jobs(query):
-                past = specs.get(job.spec_sha256) or parse(self._queue.spec(job.id), job.name)
-                specs[job.spec_sha256] = past
-                if _alike(past, spec):
-                    self._predictor.learn(past, self._queue.measurements(job.id))
-        return self._predictor.predict(spec)
 
     def _scene(self, zones: Sequence[Zone], without: frozenset[str] = frozenset()) -> Scene:
         from carbonq.scheduler.pacing import paces
@@ -325,12 +308,6 @@ def _patiently(ask: Callable[[], Answer], until_s: float = inf) -> Answer:
 def new_id(name: str) -> str:
     """A new job's id, made by the client so that submitting again is safe: the name and 40 random bits."""
     return f"{name}-{base64.b32encode(os.urandom(5)).decode().lower()}"
-
-
-def _alike(past: JobSpec, spec: JobSpec) -> bool:
-    """Whether a past run may tell something of this job: the same workload family, or the same name."""
-    families = [one.workload.family if one.workload else None for one in (past, spec)]
-    return families[0] == families[1] if any(families) else past.name == spec.name
 
 
 def _infeasible(quote: Quote) -> Infeasible:

@@ -20,6 +20,7 @@ from carbonq.scheduler.accounting import (
 )
 from carbonq.scheduler.baseline import baseline_starts
 from carbonq.scheduler.pools import pools_of
+from carbonq.scheduler.teaching import Teacher
 
 log = logging.getLogger("carbonq.scheduler")
 
@@ -50,10 +51,19 @@ class Bookkeeper:
     """Knows which receipts are still provisional; asks the ledger once, on taking over."""
 
     def __init__(
-        self, *, queue: JobQueue, board: Board, ledger: Ledger, clock: Clock, outlook: CarbonOutlook, zone: Zone
+        self,
+        *,
+        queue: JobQueue,
+        board: Board,
+        ledger: Ledger,
+        clock: Clock,
+        outlook: CarbonOutlook,
+        zone: Zone,
+        teacher: Teacher | None = None,
     ) -> None:
         self._queue, self._board, self._ledger = queue, board, ledger
         self._clock, self._outlook, self._zone = clock, outlook, zone
+        self._teacher = teacher
         self._provisional: dict[str, Receipt] | None = None
         self._revised_until: datetime | None = None
 
@@ -63,15 +73,19 @@ class Bookkeeper:
 
     def book(self) -> int:
         """Receipts for all that has ended, or whose account has changed since. How many were booked."""
+        if self._teacher:
+            self._teacher.take_over()
         ended = [found for found in map(self._look_up, self._queue.unbooked()) if found]
         if not ended:
             return 0
         starts = self._baselines([job for job, _ in ended])
+        last_of = {job.id: self._ledger.get(job.id) for job, _ in ended}
+        if self._teacher:
+            self._teacher.teach([found for found in ended if last_of[found[0].id] is None])
         return self._account(
             [
-                _Ended(job, measurements, _kept(last) or starts[job.id], last)
+                _Ended(job, measurements, _kept(last_of[job.id]) or starts[job.id], last_of[job.id])
                 for job, measurements in ended
-                for last in [self._ledger.get(job.id)]
             ]
         )
 
@@ -163,6 +177,8 @@ class Bookkeeper:
         """Ask the ledger again next time: another scheduler may have booked meanwhile."""
         self._provisional = None
         self._revised_until = None
+        if self._teacher:
+            self._teacher.forget()
 
     def _look_up(self, job_id: str) -> tuple[Job, Sequence[Measurement]] | None:
         try:

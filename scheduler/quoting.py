@@ -127,6 +127,7 @@ def _quote(
     forecast = scene.forecasts.get(zone)
     ends = max(run.end for run in expected)
     low_g, high_g = _band(scene, expected)
+    now_low_g, now_high_g = _band(scene, immediate)
     finish = max(run.end for run in immediate)
     return Quote(
         name=job.name,
@@ -144,6 +145,8 @@ def _quote(
         profile=job.profile,
         energy_j=job.profile.energy_j * len(expected),
         emissions_now_g=known_sum(run.emissions_g for run in immediate),
+        emissions_now_low_g=now_low_g,
+        emissions_now_high_g=now_high_g,
         emissions_planned_g=known_sum(run.emissions_g for run in expected),
         emissions_planned_low_g=low_g,
         emissions_planned_high_g=high_g,

@@ -22,13 +22,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from carbonq.domain.carbon import Forecast, Zone
 from carbonq.domain.errors import CarbonqError, NotFound, QueueUnreachable, Unreachable
 from carbonq.domain.job import ACTIVE, WAITING, Event, Job
-from carbonq.domain.ports import Board, CarbonOutlook, JobQuery, JobQueue, Ledger, PaceMaker, Planner
+from carbonq.domain.ports import Board, CarbonOutlook, EnergyPredictor, JobQuery, JobQueue, Ledger, PaceMaker, Planner
 from carbonq.domain.time import DEFAULT_SLOT_S, Clock
 from carbonq.scheduler.bookkeeper import Bookkeeper
 from carbonq.scheduler.bundles import DEFAULT_MARGIN, HORIZON_S, Margin, Scene
 from carbonq.scheduler.deciding import Decision, decide
 from carbonq.scheduler.lanes import Lane
 from carbonq.scheduler.pacing import paces
+from carbonq.scheduler.teaching import Teacher
 
 log = logging.getLogger("carbonq.scheduler")
 
@@ -82,6 +83,7 @@ class SchedulerService:
         planner: Planner,
         outlook: CarbonOutlook,
         pace_maker: PaceMaker | None = None,
+        predictor: EnergyPredictor | None = None,
         holder: str = "",
         timer: Callable[[], float] = monotonic,
     ) -> None:
@@ -90,7 +92,13 @@ class SchedulerService:
         self._planner, self._outlook, self._timer = planner, outlook, timer
         self._pace_maker = pace_maker
         self._books = Bookkeeper(
-            queue=queue, board=board, ledger=ledger, clock=clock, outlook=outlook, zone=settings.zone
+            queue=queue,
+            board=board,
+            ledger=ledger,
+            clock=clock,
+            outlook=outlook,
+            zone=settings.zone,
+            teacher=Teacher(queue, predictor) if predictor else None,
         )
         self._holder = holder or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self._leads = False

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from carbonq.cli import backtesting, calibrating, jobs, planning, reporting, services, settings
+from carbonq.cli import backtesting, calibrating, jobs, planning, predicting, reporting, services, settings
 from carbonq.cli.session import Session
 
 START = """Start here:
@@ -130,7 +130,7 @@ def carbonq(  # what the options say is taken up in `Commands.invoke`
 JOBS, PLANS, SERVICES, REPORTS = "Jobs", "Plan and forecasts", "Services", "Reports and settings"
 for panel, commands in (
     (JOBS, jobs.COMMANDS),
-    (PLANS, (*planning.COMMANDS, *backtesting.COMMANDS)),
+    (PLANS, (*planning.COMMANDS, *predicting.COMMANDS, *backtesting.COMMANDS)),
     (SERVICES, (*services.COMMANDS, *calibrating.COMMANDS)),
     (REPORTS, (*reporting.COMMANDS, *settings.COMMANDS)),
 ):

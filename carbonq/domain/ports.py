@@ -3,7 +3,7 @@
 Every adapter of a port passes the port's one contract suite under `tests/contract/`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
@@ -325,12 +325,27 @@ class CarbonOutlook(Protocol):
         ...
 
 
+class PastRun(NamedTuple):
+    """A job that succeeded, with every attempt's measurement."""
+
+    job_id: str
+    spec: JobSpec
+    measurements: Sequence[Measurement]
+
+
 class EnergyPredictor(Protocol):
-    """Power and duration of a job before it runs."""
+    """Power, energy and duration of a job before it runs."""
 
     def predict(self, spec: JobSpec) -> PowerProfile: ...
 
-    def learn(self, spec: JobSpec, measurements: Iterable[Measurement]) -> None: ...
+    def learn(self, runs: Sequence[PastRun]) -> int:
+        """Take in runs, the same one once however often it is told within a while, and keep what was learnt. How many were
+        taken in."""
+        ...
+
+    def recall(self) -> bool:
+        """Go on from what was kept. False where there is nothing, or nothing that this version can read."""
+        ...
 
 
 class PaceMaker(Protocol):

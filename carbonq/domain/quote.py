@@ -34,6 +34,8 @@ class Quote(Value):
     profile: PowerProfile
     energy_j: float = Field(description="of all tasks")
     emissions_now_g: float | None
+    emissions_now_low_g: float | None = None
+    emissions_now_high_g: float | None = None
     emissions_planned_g: float | None
     emissions_planned_low_g: float | None = None
     emissions_planned_high_g: float | None = None

@@ -1,151 +1,218 @@
-"""Power and duration of a job before it runs: what its author declares, else what past runs of its like took, else a prior.
+"""`EnergyPredictor` on the model of past runs: what its author declares of a job, else what was learnt, else a prior.
 
-Runs are alike when they share the workload's family (or the job's name, where it names none) and ask for the same machines.
-Where an amount of `work` is named, duration grows in proportion to it. Each number says which way it was got.
+What was learnt lies on the board: the scheduler's process writes it as receipts are booked, and every client reads it. Its
+first line says what is in it, so that a job of which nothing is known costs no more than a look.
 
-Durations are grid time. Power is the energy measured, spread over that time, so that power times duration is the energy also
-where a replay runs the grid's time faster than the machines'.
+Durations are grid time. Power is the energy spread over that time, so that power times duration is the energy also where a
+replay runs the grid's time faster than the machines'.
 """
 
+from __future__ import annotations
+
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carbonq.domain.energy import PowerProfile, Quantity
-from carbonq.domain.job import Measurement, Outcome, Requirement
+from carbonq.domain.ports import Board, PastRun
 from carbonq.domain.spec import JobSpec
+from carbonq.forecasters.energy.examples import asked_of, example_of, family_of
 from carbonq.forecasters.energy.priors import prior_power_w
 
+if TYPE_CHECKING:
+    from carbonq.forecasters.energy.model import EnergyModel, Prediction
+
 DECLARED, PAST_RUNS, PRIOR, ASSUMED = "declared", "past-runs", "prior", "assumed"
-
-MAX_RUNS = 200
-"""Kept of each kind of job; the oldest go first."""
 DECLARED_POWER_SPREAD_REL, DECLARED_DURATION_SPREAD_REL = 0.2, 0.1
+POWER_SPREAD = 0.03
+"""Logarithmic standard deviation of power between runs of one setting on one machine (GAISSA, SEAA 2023): no less is claimed."""
+_TENTH, _TWENTIETH = 1.2815515655446004, 1.6448536269514722
+"""A tenth and a twentieth of a normal distribution lie beyond so many standard deviations."""
 
-POWER_SPREAD, DURATION_SPREAD, WORK_RATE_SPREAD = 0.1, 0.3, 0.1
-"""Logarithmic standard deviation between runs of one kind, until there are enough runs to tell. Over 309 training runs (ten
-settings, some 30 runs each; GAISSA, SEAA 2023) the root mean square of the relative deviation is 0.03 for power on one
-machine, 0.29 for duration and 0.09 for duration per epoch; power is taken wider, because machines of one model differ."""
-_SPREAD_WEIGHT = 2.0  # how many runs that expectation counts for
-_TENTH = 1.2815515655446004  # a tenth of a normal distribution lies beyond so many standard deviations
-
-
-class Kind(NamedTuple):
-    """What makes two jobs alike."""
-
-    family: str
-    requirement: Requirement
-
-
-class _Attempt(NamedTuple):
-    outcome: Outcome
-    duration_s: float
-    energy_j: float | None
+VERSION = 1
+"""Of the kept state's first line; the model's own state carries its own."""
+REMEMBERED = 5000
+"""So many of the last runs are known by their id. A job is told again only where its receipt was not booked: within one batch."""
 
 
 @dataclass
-class _Run:
-    """One job's attempts by fence, so that learning the same twice changes nothing."""
+class Learnt:
+    """What is kept: the model, the families it has seen and whether the energy of any of their runs was known, and the ids of
+    the last runs."""
 
-    work: float | None
-    unit: str | None
-    attempts: dict[int, _Attempt] = field(default_factory=dict)
+    model: EnergyModel
+    families: dict[str, bool] = field(default_factory=dict[str, bool])
+    recent: dict[str, None] = field(default_factory=dict[str, None])
 
-    def productive(self) -> list[_Attempt]:
-        """The attempt that succeeded and the checkpointed ones that it went on from; empty until one has succeeded."""
-        done = any(attempt.outcome is Outcome.SUCCEEDED for attempt in self.attempts.values())
-        counted = (Outcome.SUCCEEDED, Outcome.CHECKPOINTED)
-        return [attempt for attempt in self.attempts.values() if attempt.outcome in counted] if done else []
+    def take_in(self, run: PastRun) -> bool:
+        example = None if run.job_id in self.recent else example_of(run)
+        if example is None:
+            return False
+        self.model.update(example)
+        self.families[example.family] = self.families.get(example.family, False) or example.energy_j is not None
+        self.recent[run.job_id] = None
+        return True
 
-    def duration_s(self) -> float:
-        return math.fsum(attempt.duration_s for attempt in self.productive())
-
-    def power_w(self) -> float | None:
-        """None where an attempt's energy is unknown."""
-        energies_j = [attempt.energy_j for attempt in self.productive()]
-        known_j = [energy_j for energy_j in energies_j if energy_j is not None]
-        duration_s = self.duration_s()
-        return math.fsum(known_j) / duration_s if known_j and len(known_j) == len(energies_j) and duration_s else None
+    def dump(self) -> bytes:
+        recent = list(self.recent)[-REMEMBERED:]
+        head = {"version": VERSION, "families": self.families, "recent": recent}
+        return b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in (head, self.model.to_state()))
 
 
-class RunHistoryPredictor:
-    """Learns from measurements as they come. Holds no state that feeding it the measurements again would not restore."""
+class Foretold(NamedTuple):
+    """None where no past run tells of it."""
 
-    def __init__(self, *, default_duration_s: float = 3600.0, speed: float = 1.0) -> None:
-        """`speed`: grid seconds a real second, in a replay. Watts of real time are that much less on the grid's time."""
-        self._default_duration_s = default_duration_s
-        self._speed = speed
-        self._runs: dict[Kind, dict[str, _Run]] = {}
+    energy: Prediction | None
+    duration: Prediction | None
+
+
+NOTHING_KNOWN = Foretold(None, None)
+
+
+class ModelPredictor:
+    """`speed`: grid seconds a real second, in a replay."""
+
+    def __init__(self, board: Board, *, default_duration_s: float = 3600.0, speed: float = 1.0) -> None:
+        self._board, self._default_duration_s, self._speed = board, default_duration_s, speed
+        self._learnt: Learnt | None = None
+
+    # --- before a job runs
 
     def predict(self, spec: JobSpec) -> PowerProfile:
-        runs = [run for run in self._runs.get(kind_of(spec), {}).values() if run.productive()]
-        power_w, power_method = self._power(spec, runs)
-        duration_s, duration_method = self._duration(spec, runs)
+        declared = spec.energy.power_w is not None and spec.duration is not None
+        found = NOTHING_KNOWN if declared else self._foretold(spec)
+        power_w, power_method = self._power(spec, found)
+        duration_s, duration_method = self._duration(spec, found)
+        learnt = power_method == duration_method == PAST_RUNS
+        used = [one.runs for one in found if one is not None] if PAST_RUNS in (power_method, duration_method) else []
         return PowerProfile(
-            power_w=power_w, duration_s=duration_s, power_method=power_method, duration_method=duration_method
+            power_w=power_w,
+            duration_s=duration_s,
+            power_method=power_method,
+            duration_method=duration_method,
+            energy=_quantity(found.energy) if learnt and found.energy else None,
+            runs=max(used, default=0),
         )
 
-    def learn(self, spec: JobSpec, measurements: Iterable[Measurement]) -> None:
-        """Take in attempts of jobs with this spec. The same attempt (job and fence) counts once however often it is told."""
-        runs = self._runs.setdefault(kind_of(spec), {})
-        work, unit = (spec.workload.work, spec.workload.unit) if spec.workload else (None, None)
-        for seen in measurements:
-            run = runs.setdefault(seen.job_id, _Run(work, unit))
-            duration_s = (seen.ended_at - seen.started_at).total_seconds()
-            run.attempts[seen.fence] = _Attempt(seen.outcome, duration_s, seen.energy_j)
-        for oldest in list(runs)[: max(0, len(runs) - MAX_RUNS)]:
-            del runs[oldest]
-
-    def _power(self, spec: JobSpec, runs: Sequence[_Run]) -> tuple[Quantity, str]:
+    def _power(self, spec: JobSpec, found: Foretold) -> tuple[Quantity, str]:
         if spec.energy.power_w is not None:
             return Quantity.around(spec.energy.power_w / self._speed, DECLARED_POWER_SPREAD_REL), DECLARED
-        seen_w = [power_w for run in runs if (power_w := run.power_w())]
-        if seen_w:
-            return expected(seen_w, POWER_SPREAD), PAST_RUNS
-        prior_w = prior_power_w(spec.requirement)
-        scaled = Quantity(p10=prior_w.p10 / self._speed, p50=prior_w.p50 / self._speed, p90=prior_w.p90 / self._speed)
-        return scaled, PRIOR
+        if found.energy and found.duration:
+            return self._drawn(found.energy, found.duration), PAST_RUNS
+        return _scaled(prior_power_w(spec.requirement), 1 / self._speed), PRIOR
 
-    def _duration(self, spec: JobSpec, runs: Sequence[_Run]) -> tuple[Quantity, str]:
+    def _duration(self, spec: JobSpec, found: Foretold) -> tuple[Quantity, str]:
         if spec.duration is not None:
             return Quantity.around(spec.duration, DECLARED_DURATION_SPREAD_REL), DECLARED
-        seen_s = _durations_s(spec, runs)
-        if seen_s:
-            scaled = spec.workload is not None and spec.workload.work is not None
-            return expected(seen_s, WORK_RATE_SPREAD if scaled else DURATION_SPREAD), PAST_RUNS
+        if found.duration:
+            return _quantity(found.duration, self._speed), PAST_RUNS
         guess_s = self._default_duration_s
         return Quantity(p10=guess_s / 4, p50=guess_s, p90=guess_s * 4), ASSUMED
 
+    def _drawn(self, energy: Prediction, duration: Prediction) -> Quantity:
+        """Energy over duration. What energy scatters more than duration is power's own scatter."""
+        middle = energy.p50 / duration.p50 / self._speed
+        variance = _spread(energy) ** 2 - _spread(duration) ** 2
+        spread = max(POWER_SPREAD, math.sqrt(max(0.0, variance)))
+        return Quantity(
+            p50=middle,
+            **{
+                name: middle * math.exp(sign * reach * spread)
+                for name, sign, reach in (
+                    ("p05", -1, _TWENTIETH),
+                    ("p10", -1, _TENTH),
+                    ("p90", 1, _TENTH),
+                    ("p95", 1, _TWENTIETH),
+                )
+            },
+        )
 
-def kind_of(spec: JobSpec) -> Kind:
-    need = spec.requirement
-    return Kind(
-        family=f"family {spec.workload.family}" if spec.workload else f"name {spec.name}",
-        requirement=Requirement(gpus=need.gpus, gpu_model=(need.gpu_model or "").lower() or None, cpus=need.cpus),
+    def _foretold(self, spec: JobSpec) -> Foretold:
+        """What past runs tell of such a job, in real seconds."""
+        if self._learnt is None:
+            state = self._board.energy_model()
+            self._learnt = _read(state) if _tells_of(state, spec) else None
+        if self._learnt is None:
+            return NOTHING_KNOWN
+        asked = asked_of(spec, self._only_gpu(spec))
+        model, metered = self._learnt.model, self._learnt.families.get(asked.family)
+        if metered is None:
+            return NOTHING_KNOWN
+        energy = model.predict(asked, target="energy_j") if metered else None
+        return Foretold(energy, model.predict(asked, target="duration_s"))
+
+    def _only_gpu(self, spec: JobSpec) -> str | None:
+        """The GPU model that the workers have, where they all have the same."""
+        if not spec.resources.gpus or spec.resources.gpu_model:
+            return None
+        models = {worker.capacity.gpu_model for worker in self._board.workers() if worker.capacity.gpus}
+        return models.pop() if len(models) == 1 else None
+
+    # --- after jobs ran
+
+    def learn(self, runs: Sequence[PastRun]) -> int:
+        self._learnt = learnt = self._learnt or _read(self._board.energy_model()) or _nothing()
+        taken = sum(learnt.take_in(run) for run in runs)
+        if taken:
+            self._board.put_energy_model(learnt.dump())
+        return taken
+
+    def recall(self) -> bool:
+        self._learnt = _read(self._board.energy_model())
+        return self._learnt is not None
+
+
+def _read(state: bytes | None) -> Learnt | None:
+    """None where there is nothing, or what another version wrote."""
+    head = _head(state)
+    if state is None or head is None:
+        return None
+    from carbonq.forecasters.energy.model import EnergyModel
+
+    try:
+        model = EnergyModel.from_state(json.loads(state.partition(b"\n")[2]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Learnt(model, dict(head["families"]), dict.fromkeys(head["recent"]))
+
+
+def _nothing() -> Learnt:
+    from carbonq.forecasters.energy.model import EnergyModel
+
+    return Learnt(EnergyModel())
+
+
+def _head(state: bytes | None) -> dict[str, Any] | None:
+    """The first line; None where another version of carbonq wrote it."""
+    try:
+        head = json.loads((state or b"").partition(b"\n")[0])
+    except ValueError:
+        return None
+    return head if isinstance(head, dict) and head.get("version") == VERSION else None
+
+
+def _tells_of(state: bytes | None, spec: JobSpec) -> bool:
+    """Whether it is worth loading the model: jobs of the family have run."""
+    head = _head(state)
+    return head is not None and family_of(spec) in head["families"]
+
+
+def _quantity(found: Prediction, factor: float = 1.0) -> Quantity:
+    return Quantity(
+        p05=found.p05 * factor,
+        p10=found.p10 * factor,
+        p50=found.p50 * factor,
+        p90=found.p90 * factor,
+        p95=found.p95 * factor,
     )
 
 
-def expected(values: Sequence[float], spread: float) -> Quantity:
-    """The next value after these positive ones: their median, and a band from their scatter in logarithms.
-
-    `spread` stands in for the scatter while there are few; it also covers that the median itself is uncertain.
-    """
-    middle = median(values)
-    scatter = math.fsum(math.log(value / middle) ** 2 for value in values)
-    variance = (_SPREAD_WEIGHT * spread**2 + scatter) / (_SPREAD_WEIGHT + len(values) - 1)
-    reach = _TENTH * math.sqrt(variance * (1 + 1 / len(values)))
-    return Quantity(p10=middle * math.exp(-reach), p50=middle, p90=middle * math.exp(reach))
+def _scaled(quantity: Quantity, factor: float) -> Quantity:
+    return Quantity(p10=quantity.p10 * factor, p50=quantity.p50 * factor, p90=quantity.p90 * factor)
 
 
-def _durations_s(spec: JobSpec, runs: Sequence[_Run]) -> list[float]:
-    """What each run took, or would have taken for this job's amount of work. Runs of unknown amount say nothing of a known one."""
-    workload = spec.workload
-    if workload is None or workload.work is None:
-        return [duration_s for run in runs if (duration_s := run.duration_s()) > 0]
-    return [
-        duration_s / run.work * workload.work
-        for run in runs
-        if run.work is not None and run.unit == workload.unit and (duration_s := run.duration_s()) > 0
-    ]
+def _spread(found: Prediction) -> float:
+    """As a logarithmic standard deviation, from its 10 % and 90 %."""
+    return math.log(found.p90 / found.p10) / (2 * _TENTH)

@@ -10,10 +10,10 @@ from carbonq.client import Catalogue
 from carbonq.domain.carbon import Forecast, IntensitySeries, Zone
 from carbonq.domain.errors import Infeasible, InvalidInput, JobConflict, JobNotFound, QueueUnreachable
 from carbonq.domain.job import JobState, Measurement, Outcome, WaitReason
-from carbonq.domain.ports import JobQuery, Revised
+from carbonq.domain.ports import JobQuery, PastRun, Revised
 from carbonq.domain.spec import JobFile
 from carbonq.domain.time import floor_to
-from carbonq.forecasters.energy.predictor import RunHistoryPredictor
+from carbonq.forecasters.energy.predictor import ModelPredictor
 from carbonq.queue_client import ClientSettings, QueueClient, new_id
 from carbonq.scheduler.ledger import MemoryLedger
 from carbonq.scheduler.planner.first_come import FirstComePlanner
@@ -81,7 +81,7 @@ class Desk:
             planner=FirstComePlanner(),
             outlook=self.source,
             catalogue=lambda: Catalogue({ZONE: ("noon",)}, ()),
-            predictor=RunHistoryPredictor(),
+            predictor=ModelPredictor(self.board),
         )
 
 
@@ -273,21 +273,25 @@ def test_a_fresh_forecast_on_the_board_spares_the_source(desk: Desk) -> None:
     assert desk.source.asked == asked + 1
 
 
-def test_a_prediction_learns_from_past_runs_of_the_same_name(desk: Desk) -> None:
-    job_id = desk.client.submit(file(carbon={"policy": "immediate"})).job_id
-    (grant,) = desk.queue.lease(make_worker(zone=ZONE), desk.clock.now())
-    ended = desk.clock.advance(minutes=30)
-    desk.queue.finish(
-        Measurement(
-            job_id=job_id, fence=grant.lease.fence, attempt=1, worker_id="worker-1", pool="default", zone=ZONE,
-            outcome=Outcome.SUCCEEDED, exit_code=0,
-            started_at=MIDNIGHT, ended_at=ended, real_started_at=MIDNIGHT, real_ended_at=ended,
-        )
-    )  # fmt: skip
+def test_a_quote_is_made_with_what_lies_on_the_board(desk: Desk) -> None:
     document = jobfile.dump({"name": "train", "run": "true", "deadline": "20h"})
-    quote = desk.client.quote(JobFile(jobfile.parse(document), document, "/work"))
-    assert quote.profile.duration_method == "past-runs"
-    assert quote.profile.duration_s.p50 == pytest.approx(1800)
+    asked = JobFile(jobfile.parse(document), document, "/work")
+    assert desk.client.quote(asked).profile.duration_method == "assumed"
+    runs = [PastRun(f"job-{i}", asked.spec, [_half_an_hour(f"job-{i}")]) for i in range(8)]
+    ModelPredictor(desk.board).learn(runs)
+    profile = desk.client.quote(asked).profile
+    assert (profile.duration_method, profile.power_method, profile.runs) == ("past-runs", "prior", 8)
+    assert profile.duration_s.p50 == pytest.approx(1800, rel=0.1)
+
+
+def _half_an_hour(job_id: str) -> Measurement:
+    """Of unknown energy."""
+    ended = MIDNIGHT + timedelta(minutes=30)
+    return Measurement(
+        job_id=job_id, fence=1, attempt=1, worker_id="worker-1", pool="default", zone=ZONE,
+        outcome=Outcome.SUCCEEDED, exit_code=0,
+        started_at=MIDNIGHT, ended_at=ended, real_started_at=MIDNIGHT, real_ended_at=ended,
+    )  # fmt: skip
 
 
 def test_logs_end_with_the_job(desk: Desk) -> None:
