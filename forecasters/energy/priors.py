@@ -6,6 +6,8 @@ tenth above 0.90 (Zeus, NSDI'23, power tables). A CPU slot is one hardware threa
 processors (Cloud Carbon Footprint coefficients, from SPECpower); desktop cores draw up to twice that.
 """
 
+from functools import cache
+
 from carbonq.domain.energy import Quantity
 from carbonq.domain.job import Requirement
 
@@ -49,9 +51,32 @@ GPU_SHARE = Quantity(p10=0.21, p50=0.63, p90=0.90)
 CPU_SLOT_W = Quantity(p10=1.6, p50=4.0, p90=12.0)
 
 
+GPU_LEAST_W, HOST_LEAST_W = 3.0, 0.5
+"""Below what any board or machine draws while it works: a bound, no estimate."""
+GPU_OVER_LIMIT = 1.1  # boards exceed their limit for moments, by some percent
+HOST_MOST_W = 1000.0  # two server sockets with their memory: 2 x 400 W and 200 W
+
+
 def gpu_rated_w(model: str | None) -> float:
-    name = (model or "").lower()
-    return max((len(part), rated) for part, rated in {"": UNKNOWN_GPU_W, **GPU_RATED_W}.items() if part in name)[1]
+    return known_rated_w(model or "") or UNKNOWN_GPU_W
+
+
+@cache
+def known_rated_w(model: str) -> float | None:
+    """None where the table has no such model. `RTX6000` and `Quadro RTX 6000` are the same one."""
+    names = (model.lower(), _joined(model))
+    fits = [part for part in GPU_RATED_W if part in names[0] or _joined(part) in names[1]]
+    return GPU_RATED_W[max(fits, key=len)] if fits else None
+
+
+def drawable_w(gpus: int, gpu_model: str, power_limit_w: float | None) -> tuple[float, float]:
+    """The least and the most that GPUs of this model can draw, with the machine around them."""
+    board_w = power_limit_w or known_rated_w(gpu_model) or max(GPU_RATED_W.values())
+    return gpus * GPU_LEAST_W + HOST_LEAST_W, gpus * board_w * GPU_OVER_LIMIT + HOST_MOST_W
+
+
+def _joined(name: str) -> str:
+    return name.lower().replace(" ", "").replace("-", "")
 
 
 def prior_power_w(need: Requirement) -> Quantity:
