@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from carbonq.workers.gpu_energy import GpuPoint, GpuTrack, Sighting
 
@@ -18,7 +19,7 @@ class Load:
     def energy_j(self, start_s: float, end_s: float) -> float:
         inner = [begin_s for begin_s, _ in self.steps if start_s < begin_s < end_s]
         edges = [start_s, *inner, end_s]
-        return sum(self.power_w(a) * (b - a) for a, b in zip(edges, edges[1:], strict=False))
+        return sum(self.power_w(a) * (b - a) for a, b in pairwise(edges))
 
 
 def steady(power_w: float) -> Load:

@@ -1,5 +1,6 @@
 """What this machine has to offer, and what of it is free."""
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -43,21 +44,48 @@ def memory_b(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def find_gpus(nvml: Any, visible: str | None = None) -> tuple[Gpu, ...]:
-    """The GPUs that NVML shows, of one model: the most frequent. `visible` limits them as CUDA_VISIBLE_DEVICES does."""
-    gpus = []
+    """The GPUs that NVML shows, of one model: the most frequent. `visible` limits them as CUDA_VISIBLE_DEVICES does.
+
+    A GPU in MIG mode is offered as its slices, of which a CUDA program sees one at a time. A lost one is not offered.
+    """
+    gpus: list[Gpu] = []
     for index in range(nvml.nvmlDeviceGetCount()):
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-        if visible is None or _is_visible(uuid, index, visible):
-            memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-            gpus.append(Gpu(uuid, _text(nvml.nvmlDeviceGetName(handle)), memory))
+        with contextlib.suppress(nvml.NVMLError):
+            gpus += _offered(nvml, index, visible)
     if not gpus:
         return ()
     model = Counter(gpu.model for gpu in gpus).most_common(1)[0][0]
     return tuple(gpu for gpu in gpus if gpu.model == model)
 
 
-def _is_visible(uuid: str, index: int, visible: str) -> bool:
+def _offered(nvml: Any, index: int, visible: str | None) -> list[Gpu]:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    whole, slices = _gpu(nvml, handle), [_gpu(nvml, each) for each in mig_slices(nvml, handle)]
+    if visible is None or _is_visible(whole.uuid, index, visible):
+        return slices or [whole]
+    return [each for each in slices if _is_visible(each.uuid, None, visible)]
+
+
+def mig_slices(nvml: Any, handle: object) -> list[object]:
+    """The handles of a GPU's MIG devices; none where it is not in MIG mode, or where its driver has never heard of it."""
+    try:
+        is_on = nvml.nvmlDeviceGetMigMode(handle)[0] == 1
+        count = int(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)) if is_on else 0
+    except nvml.NVMLError:
+        return []
+    found = []
+    for index in range(count):
+        with contextlib.suppress(nvml.NVMLError):  # no slice at this place
+            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+    return found
+
+
+def _gpu(nvml: Any, handle: object) -> Gpu:
+    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+    return Gpu(_text(nvml.nvmlDeviceGetUUID(handle)), _text(nvml.nvmlDeviceGetName(handle)), memory)
+
+
+def _is_visible(uuid: str, index: int | None, visible: str) -> bool:
     names = [name.strip() for name in visible.split(",") if name.strip()]
     return any(name == str(index) or (not name.isdigit() and uuid.startswith(name)) for name in names)
 

@@ -14,6 +14,8 @@ A, B = Gpu("GPU-a", "NVIDIA A100", 40 * GIB), Gpu("GPU-b", "NVIDIA A100", 80 * G
 
 def nvml(*gpus: Gpu) -> Any:
     return SimpleNamespace(
+        NVMLError=OSError,
+        nvmlDeviceGetMigMode=lambda _: [0, 0],
         nvmlDeviceGetCount=lambda: len(gpus),
         nvmlDeviceGetHandleByIndex=lambda index: gpus[index],
         nvmlDeviceGetUUID=lambda gpu: gpu.uuid,
