@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from carbonq.workers.shim import proc
+from carbonq.workers.shim import cgroup, proc
 
 MARKER = "CARBONQ_ATTEMPT_DIR"
 """An environment variable that every process of an attempt inherits, whatever session or parent it moves to."""
@@ -31,6 +31,8 @@ def find(folder: Path, identity: dict[str, Any] | None) -> set[int]:
     roots = {
         recorded["pid"] for name in ("shim", "job") if is_same(recorded := identity.get(name), identity.get("boot_id"))
     }
+    if (group := identity.get("cgroup")) and identity.get("boot_id") == proc.boot_id():
+        roots.update(cgroup.members(group))  # also those that emptied their environment
     marker = os.fsencode(f"{MARKER}={folder}")
     parents = proc.parents()
     roots |= {pid for pid in parents if _carries(pid, marker)}

@@ -15,7 +15,7 @@ from typing import Any
 from carbonq.workers import leftovers
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.settings import Keepalive
-from carbonq.workers.shim import proc
+from carbonq.workers.shim import cgroup, proc
 
 START_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim import attempt; attempt.main()"
 STOP_REASON_B = 64  # room taken in advance: a full disk must not keep a job from being stopped
@@ -215,6 +215,7 @@ def clean_up(folder: AttemptFolder) -> Ending:
     """After a shim that left no record: kill what is left of its job, and tell what is known."""
     identity = folder.read("shim.json")
     killed = leftovers.kill(folder.path, identity)
+    group_s = _close_group(identity)
     points = [line for line in folder.lines("meter.jsonl") if line and not isinstance(line[0], str)]
     if identity is None or "job" not in identity:
         return Ending(reason="never-started", error="the worker ended before the job's command ran")
@@ -229,9 +230,21 @@ def clean_up(folder: AttemptFolder) -> Ending:
         started_real_s=identity["started_real_s"],
         started_s=identity["started_s"],
         ended_s=max(ended_s, identity["started_s"]),
-        cpu_s=points[-1][1] if points else None,
+        cpu_s=max(
+            (seen_s for seen_s in (points[-1][1] if points else None, group_s) if seen_s is not None), default=None
+        ),
         points=(points[0], points[-1]) if points else (),
     )
+
+
+def _close_group(identity: dict[str, Any] | None) -> float | None:
+    """Remove a dead shim's control group; the CPU seconds that it counted to the last, where it can be known."""
+    group = (identity or {}).get("cgroup")
+    if identity is None or not group or identity.get("boot_id") != proc.boot_id():
+        return None
+    used_s = cgroup.usage_s(group)
+    cgroup.remove(group)
+    return used_s
 
 
 class Child:

@@ -1,4 +1,4 @@
-"""The time of processes that are gone is counted, and a journal fills its bound without losing its first reading."""
+"""The time of processes that are gone is counted, and a journal says what it holds."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from carbonq.workers.shim.counters import COLUMNS, Journal, TreeTime, node_busy_s
+from carbonq.workers.shim.counters import COLUMNS, JobTime, Journal, node_busy_s
 from carbonq.workers.shim.powercap import Powercap
-from carbonq.workers.shim.proc import descendants, now_s, start_ticks
+from carbonq.workers.shim.proc import boot_id, descendants, now_s, start_ticks
 
 
 def test_the_tree_counts_children_that_are_gone() -> None:
@@ -16,13 +16,13 @@ def test_the_tree_counts_children_that_are_gone() -> None:
     program = (
         "import os, sys, time\n"
         "sys.path.append(sys.argv[1])\n"
-        "from shim.counters import TreeTime\n"
+        "from shim.counters import JobTime\n"
         "for _ in range(5):\n"
         "    if os.fork() == 0:\n"
         "        while time.process_time() < 0.05: pass\n"
         "        os._exit(0)\n"
         "    os.wait()\n"
-        "print(TreeTime().read())\n"
+        "print(JobTime().read())\n"
     )
     workers = Path(__file__).parents[2] / "workers"
     printed = subprocess.run([sys.executable, "-I", "-S", "-c", program, str(workers)], capture_output=True, check=True)
@@ -30,10 +30,10 @@ def test_the_tree_counts_children_that_are_gone() -> None:
 
 
 def test_the_tree_counts_what_still_runs() -> None:
-    before_s = TreeTime().read()
+    before_s = JobTime().read()
     with subprocess.Popen(["sh", "-c", "while :; do :; done"]) as busy:
         until_s = now_s() + 20
-        tree = TreeTime()
+        tree = JobTime()
         while tree.read() < before_s + 0.1 and now_s() < until_s:
             pass
         seen_s = tree.read()
@@ -50,24 +50,14 @@ def test_the_nodes_busy_time_grows() -> None:
     assert (node_busy_s() or 0.0) > begin_s
 
 
-def test_a_journal_thins_itself_out_and_keeps_its_first_reading(tmp_path: Path) -> None:
+def test_a_journal_says_what_it_holds_and_on_which_boot(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "meter.jsonl"), Powercap(str(tmp_path)), 0.5, 8)
-    for _ in range(30):
+    for _ in range(3):
         journal.tick(keep=True)
-    lines = [json.loads(line) for line in (tmp_path / "meter.jsonl").read_text().splitlines()]
-    assert tuple(lines[0]) == COLUMNS
-    assert [tuple(line) for line in lines[1:]] == journal.points
-    assert len(journal.points) <= 8
-    assert journal.interval_s > 0.5
-    moments = [point[0] for point in journal.points]
-    assert moments == sorted(moments)
-
-
-def test_readings_between_two_entries_are_taken_but_not_kept(tmp_path: Path) -> None:
-    journal = Journal(str(tmp_path / "meter.jsonl"), Powercap(str(tmp_path)), 3600, 8)
-    journal.tick()
-    journal.tick()
-    assert len(journal.points) == 1
+    header, *rows = [json.loads(line) for line in (tmp_path / "meter.jsonl").read_text().splitlines()]
+    assert header == [*COLUMNS, {"boot_id": boot_id()}]
+    assert [len(row) for row in rows] == [len(COLUMNS)] * 3
+    assert [list(row) for row in journal.ends()] == [rows[0], rows[-1]]
 
 
 def test_a_process_is_known_by_its_start_and_its_children_are_found() -> None:

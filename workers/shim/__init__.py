@@ -5,9 +5,10 @@ come that way and no other. Closing the socket before the order ends an idle shi
 
 In the attempt's folder it writes
     shim.json     who the shim (written by the worker before the order) and the job are: pid, start ticks and boot id
-                  together survive the reuse of a pid
+                  together survive the reuse of a pid; and the job's control group, where it has one
     log           what the job prints, bounded; where it cannot be written it is counted and dropped, and the job runs on
-    meter.jsonl   counters over time, bounded to `journal.points` by doubling the interval
+    meter.jsonl   counters over time below a header of columns and boot id, bounded to `journal.points` by doubling the
+                  interval; its last line is at most 10 s old
     exit.json     how it ended, written once, by fsync and rename, into room that was reserved at the start
 and reads
     stop          why it is to be stopped; SIGTERM says that there is something to read

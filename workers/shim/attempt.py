@@ -13,7 +13,8 @@ import socket
 import sys
 import time
 
-from .counters import Journal
+from . import cgroup
+from .counters import JobTime, Journal
 from .files import ExitRecord, Log, read_text, write_json
 from .keeper import Keeper
 from .powercap import Powercap
@@ -34,9 +35,18 @@ class Attempt:
         self.order, self.control, self.folder = order, control, order["folder"]
         self.record = ExitRecord(self.folder)
         self.log = Log(self.path("log"), order["log_limit_b"])
+        self.identity: dict[str, Any] = {
+            "boot_id": boot_id(),
+            "shim": {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())},
+        }
+        self.group = self.make_group()
         journal = order["journal"]
         self.journal = Journal(
-            self.path("meter.jsonl"), Powercap(journal["powercap"]), journal["interval_s"], journal["points"]
+            self.path("meter.jsonl"),
+            Powercap(journal["powercap"]),
+            journal["interval_s"],
+            journal["points"],
+            JobTime(self.group),
         )
         self.pid, self.reason = 0, ""
         self.status: int | None = None  # of the job's main process, as wait(2) gives it
@@ -54,7 +64,6 @@ class Attempt:
             signal.signal(signum, lambda *_: None)
         signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
         self.poll.register(self.wake_r, select.POLLIN)
-        me = {"boot_id": boot_id(), "shim": {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}}
         self.journal.tick()
         started = {"started_real_s": time.time(), "started_s": now_s()}
         error = self.launch()
@@ -64,7 +73,7 @@ class Attempt:
         started = {"started_real_s": time.time(), "started_s": now_s()}
         job = {"pid": self.pid, "start_ticks": start_ticks(self.pid)}
         with contextlib.suppress(OSError):  # the disk is full: the job's marker is left to find it by
-            write_json(self.path("shim.json"), me | {"job": job} | started)
+            write_json(self.path("shim.json"), self.identity | {"job": job} | started)
         if self.order.get("keepalive"):
             self.keeper = Keeper(self.order["keepalive"], self.wake_w)
             self.keeper.start()
@@ -74,6 +83,16 @@ class Attempt:
         self.finish(started)
 
     # starting
+
+    def make_group(self) -> str | None:
+        """A control group for the job; whoever cleans up after a killed shim finds its path in shim.json."""
+        shim = self.identity["shim"]
+        group = cgroup.make(f"{cgroup.OURS}{shim['pid']}-{shim['start_ticks']}")
+        if group:
+            self.identity["cgroup"] = group
+            with contextlib.suppress(OSError):  # the disk is full: an empty group is all that may be left
+                write_json(self.path("shim.json"), self.identity)
+        return group
 
     def launch(self) -> dict[str, Any]:
         """Start the job; what went wrong, or an empty dict once its command runs."""
@@ -98,6 +117,9 @@ class Attempt:
         stage, subject = "workdir", self.order["workdir"]
         try:
             os.setsid()
+            if self.group:
+                with contextlib.suppress(OSError):  # its processes' own times have to do
+                    cgroup.enter(self.group)
             signal.set_wakeup_fd(-1)
             for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
                 signal.signal(signum, signal.SIG_DFL)
@@ -218,10 +240,16 @@ class Attempt:
                 "log_b": self.log.written_b,
                 "log_lost_b": self.log.lost_b,
                 "survivors": descendants(os.getpid())[:100],
-                "points": [self.journal.points[0], self.journal.points[-1]],
+                "points": self.journal.ends(),
             }
         )
+        self.leave_group()
         self.linger()
+        self.leave_group()  # one that had to be left may have gone meanwhile
+
+    def leave_group(self) -> None:
+        if self.group:
+            cgroup.remove(self.group)
 
     def linger(self) -> None:
         """Tell the worker; hold the lease until it has reported the end."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 
-from . import proc
+from . import cgroup, proc
+from .thinned import Thinned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the typing module takes milliseconds to load
     from .powercap import Powercap
-
-LONGEST_SAMPLE_S = 30.0  # RAPL counters wrap after minutes under load: they are read at least this often
+    from .thinned import Row
 
 
 def node_busy_s() -> float | None:
@@ -25,65 +24,46 @@ def node_busy_s() -> float | None:
     return (sum(ticks[:3]) + sum(ticks[5:7])) / proc.CLOCK_TICKS
 
 
-class TreeTime:
-    """CPU seconds of every process below this one, also of those too short-lived to be seen."""
+class JobTime:
+    """CPU seconds of every process below this one, also of those too short-lived to be seen.
 
-    def __init__(self) -> None:
-        self.seen_s = 0.0
+    The greater of two accounts. The tree's misses the children of a process that ignores SIGCHLD, for the kernel keeps no
+    account of those; the control group's misses what moved to another one.
+    """
+
+    def __init__(self, group: str | None = None) -> None:
+        self.group, self.seen_s = group, 0.0
 
     def read(self) -> float:
-        """Never falls. Misses the children of a process that ignores SIGCHLD: the kernel keeps no account of those."""
+        """Never falls."""
         reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-        live = sum(
-            sum(map(int, fields[11:15]))
-            for pid in proc.descendants(os.getpid())
-            if (fields := proc.stat(pid)) is not None
-        )
-        self.seen_s = max(self.seen_s, reaped.ru_utime + reaped.ru_stime + live / proc.CLOCK_TICKS)
+        tree_s = reaped.ru_utime + reaped.ru_stime + proc.live_cpu_s(os.getpid())
+        group_s = cgroup.usage_s(self.group) if self.group else None
+        self.seen_s = max(self.seen_s, tree_s, group_s or 0.0)
         return self.seen_s
 
 
-Point = tuple[float, float, "float | None", "float | None", "float | None"]
 COLUMNS = ("at_s", "cpu_s", "node_busy_s", "package_j", "dram_j")
 
 
 class Journal:
-    """Counters over time, at most `points` of them: when they are full every second one goes and the interval doubles."""
+    """Counters over time, in a file of bounded length."""
 
-    def __init__(self, path: str, powercap: Powercap, interval_s: float, points: int) -> None:
-        self.path, self.powercap, self.interval_s, self.most = path, powercap, interval_s, points
-        self.time = TreeTime()
-        self.points: list[Point] = []
-        self.stale = True  # the file lags behind, or is not there yet
-
-    def sample(self) -> Point:
-        energy = self.powercap.read()
-        return proc.now_s(), self.time.read(), node_busy_s(), energy.get("cpu"), energy.get("dram")
+    def __init__(
+        self, path: str, powercap: Powercap, interval_s: float, points: int, time: JobTime | None = None
+    ) -> None:
+        self.powercap, self.time = powercap, time or JobTime()
+        self.rows = Thinned(path, [*COLUMNS, {"boot_id": proc.boot_id()}], interval_s, points)
 
     def tick(self, *, keep: bool = False) -> None:
-        """Take a reading; keep it once the interval has passed since the last one that was kept, or when told to."""
-        point = self.sample()
-        if not keep and self.points and point[0] - self.points[-1][0] < self.interval_s * 0.9:
-            return
-        if len(self.points) >= self.most:
-            del self.points[1::2]
-            self.interval_s *= 2
-            self.stale = True
-        self.points.append(point)
-        self._store(point)
+        energy = self.powercap.read()
+        point = proc.now_s(), self.time.read(), node_busy_s(), energy.get("cpu"), energy.get("dram")
+        self.rows.add(point[0], [point], keep=keep)
+
+    def ends(self) -> list[Row]:
+        """The first reading and the last."""
+        rows = self.rows.all()
+        return [rows[0], rows[-1]]
 
     def due_s(self) -> float:
-        return self.points[-1][0] + min(self.interval_s, LONGEST_SAMPLE_S) if self.points else 0.0
-
-    def _store(self, point: Point) -> None:
-        try:
-            if self.stale:
-                with open(self.path + ".new", "w") as file:
-                    file.writelines(json.dumps(line) + "\n" for line in [COLUMNS, *self.points])
-                os.replace(self.path + ".new", self.path)
-                self.stale = False
-            else:
-                with open(self.path, "a") as file:
-                    file.write(json.dumps(point) + "\n")
-        except OSError:
-            self.stale = True  # a full disk: all of it is written again when there is room
+        return self.rows.due_s()

@@ -77,6 +77,12 @@ def _descendants_by_scan(root: int) -> list[int]:
     return found
 
 
+def live_cpu_s(root: int) -> float:
+    """CPU seconds of every process below `root` that still runs, with those of its children that it has waited for."""
+    known = (fields for pid in descendants(root) if (fields := stat(pid)) is not None)
+    return sum(sum(map(int, fields[11:15])) for fields in known) / CLOCK_TICKS
+
+
 def signal_all(pids: list[int], signum: int) -> None:
     for pid in pids:
         try:
