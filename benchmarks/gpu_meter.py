@@ -39,7 +39,7 @@ from tests.nvml_stand_in import Gpu, Sensor, StandIn, Trace, build, load
 METERS = Path(__file__).parent / "rivals" / "gpu_meters.py"
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data" / "energy" / "gpu_power_benchmark"
 RIVALS = ("zeus==0.16.0", "codecarbon==3.3.2")
-START_S = 1000.0
+START_S, LONGEST_IN_REAL_TIME_S = 1000.0, 10.0
 chance = random.Random(4)
 
 
@@ -114,6 +114,8 @@ def _print_real_time(windows: int, meters: Sequence[MeterProcess], stand_in: Sta
     print("| case |" + "".join(f" {'1 s power poll' if meter.name == 'poll' else meter.name} |" for meter in meters))
     print("|---|" + "---|" * len(meters))
     for case in CASES:
+        if case.length_s > LONGEST_IN_REAL_TIME_S:
+            continue
         stand_in.set([case.gpu()])
         found: dict[str, list[Measured]] = {meter.name: [] for meter in meters}
         for _ in range(windows):
@@ -244,10 +246,12 @@ def _carbonq_j(stand_in: StandIn, start_s: float, end_s: float) -> float:
 def _poll_j(stand_in: StandIn, start_s: float, end_s: float) -> float:
     import pynvml
 
+    pynvml.nvmlInit()
     handle = pynvml.nvmlDeviceGetHandleByIndex(0)
     moments_s = [*itertools.takewhile(lambda at_s: at_s < end_s, itertools.count(start_s + 1.0)), end_s]
     powers_w: list[float] = []
     follow(stand_in, moments_s, lambda: powers_w.append(pynvml.nvmlDeviceGetPowerUsage(handle) / 1000))
+    pynvml.nvmlShutdown()
     return sum(
         power_w * (at_s - before_s)
         for power_w, before_s, at_s in zip(powers_w, [start_s, *moments_s], moments_s, strict=False)

@@ -18,19 +18,21 @@ FINE_S, COARSE_S = 0.0007, 0.1
 class Watch:
     """`now_s` is the moment to take a poll for, where time is virtual: a meter stamps what it reads with the real one."""
 
-    def __init__(self, meter: Meter, now_s: Callable[[], float] | None = None) -> None:
-        self._meter, self._now_s = meter, now_s
+    def __init__(
+        self, meter: Meter, now_s: Callable[[], float] | None = None, close: Callable[[], None] = lambda: None
+    ) -> None:
+        self._meter, self._now_s, self.close = meter, now_s, close
         self._track = GpuTrack("watch")
         self._points: list[GpuPoint] = []
 
     @classmethod
     def of_first_gpu(cls, now_s: Callable[[], float] | None = None) -> Self:
-        """Raises RuntimeError without NVIDIA's library."""
+        """Close it, or NVIDIA's library stays open. Raises RuntimeError where there is none."""
         library = nvml.start()
         if library is None:
             raise RuntimeError("there is no libnvidia-ml.so.1 to ask")
         uuid = library.nvmlDeviceGetUUID(library.nvmlDeviceGetHandleByIndex(0))
-        return cls(nvml.NvmlMeter(library, [uuid]), now_s)
+        return cls(nvml.NvmlMeter(library, [uuid]), now_s, library.nvmlShutdown)
 
     def poll(self) -> None:
         (counter,) = self._meter.read()

@@ -55,6 +55,7 @@ class Carbonq:
         self._stop.set()
         self._thread.join()
         energy = self._watch.between(begin_s, end_s)
+        self._watch.close()
         self._watch = self._make()
         return Answer(begin_s, end_s, energy.energy_j, energy.integral_j, energy.flags)
 
