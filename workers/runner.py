@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import importlib.util
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from carbonq.workers import leftovers
 from carbonq.workers.folder import AttemptFolder
@@ -20,6 +22,13 @@ from carbonq.workers.shim import cgroup, proc
 START_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim import attempt; attempt.main()"
 STOP_REASON_B = 64  # room taken in advance: a full disk must not keep a job from being stopped
 JOURNAL_POINTS = 1900  # a trace may have 2,000 segments
+
+
+@functools.cache
+def _binding() -> str | None:
+    """The file of NVIDIA's binding, which a shim loads by its path."""
+    spec = importlib.util.find_spec("pynvml")
+    return spec.origin if spec else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +44,16 @@ class Command:
     log_limit_b: int = 256 * 2**20
     sample_interval_s: float = 1.0
     powercap_dir: str = "/sys/class/powercap"
+    gpu_uuids: tuple[str, ...] = ()  # whose energy counters the shim is to journal
+    pynvml_path: str | None = dataclasses.field(default_factory=_binding)  # None: not installed
+
+
+class GpuReading(NamedTuple):
+    """A row of gpus.jsonl: what a GPU's energy counter showed; None where it could not be read."""
+
+    at_s: float
+    uuid: str
+    counter_j: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +76,13 @@ class Ending:
     cpu_s: float | None = None
     log_lost_b: int = 0
     points: tuple[Sequence[float | None], ...] = ()
+    gpus: tuple[GpuReading, ...] = ()  # the shim's last look at each
 
     @classmethod
     def recorded(cls, record: dict[str, Any]) -> "Ending":
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in record.items() if name in known})
+        ending = cls(**{name: value for name, value in record.items() if name in known})
+        return dataclasses.replace(ending, gpus=tuple(GpuReading(*row) for row in ending.gpus))
 
 
 class Attempt:
@@ -155,6 +176,8 @@ class Runner:
                 "points": JOURNAL_POINTS,
                 "powercap": command.powercap_dir,
             },
+            "gpus": command.gpu_uuids,
+            "pynvml": command.pynvml_path,
             "keepalive": None if keepalive is None else dataclasses.asdict(keepalive) | {"every_s": every_s},
         }
         shim, control = self._take_idle()
@@ -211,6 +234,11 @@ def recorded_ending(folder: AttemptFolder) -> Ending | None:
     return None if record is None else Ending.recorded(record)
 
 
+def gpu_readings(folder: AttemptFolder) -> list[GpuReading]:
+    """What the shim journalled of the attempt's GPUs, in the order in which it was read."""
+    return [GpuReading(*line) for line in folder.lines("gpus.jsonl") if len(line) == len(GpuReading._fields)]
+
+
 def clean_up(folder: AttemptFolder) -> Ending:
     """After a shim that left no record: kill what is left of its job, and tell what is known."""
     identity = folder.read("shim.json")
@@ -234,6 +262,7 @@ def clean_up(folder: AttemptFolder) -> Ending:
             (seen_s for seen_s in (points[-1][1] if points else None, group_s) if seen_s is not None), default=None
         ),
         points=(points[0], points[-1]) if points else (),
+        gpus=tuple({reading.uuid: reading for reading in gpu_readings(folder)}.values()),
     )
 
 

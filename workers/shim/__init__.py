@@ -9,6 +9,7 @@ In the attempt's folder it writes
     log           what the job prints, bounded; where it cannot be written it is counted and dropped, and the job runs on
     meter.jsonl   counters over time below a header of columns and boot id, bounded to `journal.points` by doubling the
                   interval; its last line is at most 10 s old
+    gpus.jsonl    energy counters of the job's GPUs, in the same way, every 10 s and at the end
     exit.json     how it ended, written once, by fsync and rename, into room that was reserved at the start
 and reads
     stop          why it is to be stopped; SIGTERM says that there is something to read

@@ -16,6 +16,7 @@ import time
 from . import cgroup
 from .counters import JobTime, Journal
 from .files import ExitRecord, Log, read_text, write_json
+from .gpus import GpuJournal
 from .keeper import Keeper
 from .powercap import Powercap
 from .proc import boot_id, descendants, now_s, signal_all, start_ticks
@@ -55,6 +56,7 @@ class Attempt:
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.output_r = -1
         self.keeper: Keeper | None = None
+        self.gpus: GpuJournal | None = None
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -77,6 +79,10 @@ class Attempt:
         if self.order.get("keepalive"):
             self.keeper = Keeper(self.order["keepalive"], self.wake_w)
             self.keeper.start()
+        if self.order.get("gpus") and self.order.get("pynvml"):
+            points = self.order["journal"]["points"]
+            self.gpus = GpuJournal(self.path("gpus.jsonl"), self.order["pynvml"], self.order["gpus"], points)
+            self.gpus.start()
         self.watch(started["started_s"])
         self.kill_tree()
         self.pump(to_the_end=True)
@@ -241,6 +247,7 @@ class Attempt:
                 "log_lost_b": self.log.lost_b,
                 "survivors": descendants(os.getpid())[:100],
                 "points": self.journal.ends(),
+                "gpus": self.gpus.finish() if self.gpus else [],
             }
         )
         self.leave_group()
