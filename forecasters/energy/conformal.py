@@ -9,8 +9,9 @@ from carbonq.forecasters.carbon.models.series import FloatArray
 
 FEW = 50
 """Errors of fewer runs than this are not trusted to tell how far errors go."""
-_STRANGERS = 0.5
-"""How much wider, divided by the runs of the family, because the errors are not its own."""
+_STRANGERS = 0.3
+"""How much wider, divided by the runs of the kind, because the errors are not its own."""
+_DOUBT = 10.0  # so many errors does Student's quantile stand for where few were seen
 _NORMAL_80, _NORMAL_90 = 1.2815515655446004, 1.6448536269514722
 
 
@@ -22,17 +23,17 @@ class Reaches(NamedTuple):
 def reaches(errors: FloatArray, own: int) -> Reaches:
     """`errors` (runs,): absolute, in the standard deviations that the model gave them; not empty.
 
-    `own`: how many runs of the very family there are. Where they are few, others' errors stand in for theirs, and the reach
-    is widened; where all are few, it is at least that of as few normal errors.
+    `own`: how many runs of the very kind there are. Where they are few, others' errors stand in for theirs, and the reach
+    is widened; where these are few too, it is drawn towards that of as few normal errors.
     """
     of_80, of_90 = _reach(errors, own, 0.8, _NORMAL_80), _reach(errors, own, 0.9, _NORMAL_90)
     return Reaches(of_80, max(of_80, of_90))
 
 
 def _reach(errors: FloatArray, own: int, share: float, normal: float) -> float:
-    seen = _quantile(errors, share)
-    if len(errors) < FEW:
-        seen = max(seen, student(normal, max(len(errors), 2)))
+    count, seen = len(errors), _quantile(errors, share)
+    if count < FEW:
+        return float(np.average([seen, student(normal, max(count, 2))], weights=[count, _DOUBT]))
     return seen if own >= FEW else seen * (1 + _STRANGERS / max(own, 1))
 
 

@@ -6,7 +6,7 @@ beyond its proportion and for the number of GPUs; and small effects of any furth
 a run this is a hierarchical Bayesian regression, whose closed form `local.py` holds.
 
 The standard deviations were fitted by marginal likelihood on two GPUs of the Zeus tables (A40 and P100; NSDI'23), rounded, and
-validated on the third (RTX 6000) and on the GAISSA runs, which took no part.
+validated on the third (RTX 6000), which took no part. Those of work, numbers, labels and the count of GPUs are set, not fitted.
 """
 
 import math

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from carbonq.forecasters.carbon.models.series import FloatArray
-from carbonq.forecasters.energy.local import Local, Told
+from carbonq.forecasters.energy.local import Ground, Local, Told
 from carbonq.forecasters.energy.priors import CPU_SLOT_W, GPU_SHARE, drawable_w, gpu_rated_w
 from carbonq.forecasters.energy.runs import Kind, RunRecord, RunStore, kind_of
 
@@ -29,8 +29,8 @@ _USUAL_S = {True: 60.0, False: 3600.0}
 _USUAL_W = 190.0  # of a GPU, or of a machine without
 _GPUS_SPEED = 0.9
 """Time falls with this power of the number of GPUs, for the same work, unless runs tell otherwise."""
-_USUAL_NOISE = {True: 0.05, False: 0.25}
-"""Between runs of one setting: of a unit of work, and of whole runs whose work is unknown, which may stop early."""
+_USUAL_NOISE = {True: 0.05, False: 0.2}
+"""Between runs of one setting: of a unit of work, and of whole runs whose work is unknown, which may stop early (0.29 in the GAISSA runs)."""
 _MOST_LOG = 60.0  # beyond what any run takes; keeps exponentials finite
 
 
@@ -52,17 +52,18 @@ class EnergyModel:
     def __init__(self) -> None:
         self._runs = RunStore()
         self._locals: dict[tuple[Kind, Target, bool], Local | None] = {}
+        self._grounds: dict[tuple[Kind, bool], Ground] = {}
 
     def fit(self, runs: Iterable[RunRecord]) -> None:
         """Forget everything and learn these."""
         self._runs = RunStore()
         for run in runs:
-            self._runs.add(run)
-        self._locals.clear()
+            self.update(run)
 
     def update(self, run: RunRecord) -> None:
         self._runs.add(run)
         self._locals.clear()
+        self._grounds.clear()
 
     def predict(self, run: RunRecord, *, target: Target = "energy_j") -> Prediction:
         return self.predict_many([run], target=target)[0]
@@ -106,7 +107,14 @@ class EnergyModel:
         if not runs:
             return None
         beyond = np.log([getattr(run, target) for run in runs]) - _prior_logs(runs, target, has_work)
-        return Local(runs, beyond, kind.family, _USUAL_NOISE[has_work])
+        return Local(self._ground(kind, has_work, runs), beyond, _USUAL_NOISE[has_work])
+
+    def _ground(self, kind: Kind, has_work: bool, runs: Sequence[RunRecord]) -> Ground:
+        """Energy and duration mostly rest on the same runs: then their covariance is taken apart once."""
+        known = self._grounds.get((kind, has_work))
+        if known is None or known.runs != runs:
+            known = self._grounds[kind, has_work] = Ground(runs, kind)
+        return known
 
     def to_state(self) -> dict[str, Any]:
         """For JSON. As large as some thousand runs at most, however many there were."""

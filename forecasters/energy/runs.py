@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 MAX_RUNS, MAX_OF_KIND, MAX_OF_SETTING = 4000, 256, 16
-NEIGHBOURS = 256
+NEIGHBOURS = 208
 """So many runs tell of one kind: as many as can be weighed within an answer's time."""
 _REACH = (0.6, 0.85, 0.95, 1.0)
 """The share of them that is taken once the same kind, the same family, the same GPU model and all others are in."""
@@ -53,6 +53,7 @@ class RunStore:
     def __init__(self) -> None:
         self._kinds: dict[Kind, _Settings] = {}
         self._counts: dict[Kind, int] = {}
+        self._kept: dict[Kind, int] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -67,13 +68,13 @@ class RunStore:
         runs.append(run)
         self._size += 1
         self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._kept[kind] = self._kept.get(kind, 0) + 1
         if len(runs) > MAX_OF_SETTING:
-            runs.popleft()
-            self._size -= 1
-        elif _size(settings) > MAX_OF_KIND:
+            self._forget(kind, setting)
+        elif self._kept[kind] > MAX_OF_KIND:
             self._forget_of(kind)
         elif self._size > MAX_RUNS:
-            self._forget_of(max(self._kinds, key=lambda kind: _size(self._kinds[kind])))
+            self._forget_of(max(self._kept, key=self._kept.__getitem__))
 
     def __iter__(self) -> Iterator[RunRecord]:
         """Every run that is kept, those of one setting in their order."""
@@ -107,13 +108,18 @@ class RunStore:
 
     def _forget_of(self, kind: Kind) -> None:
         settings = self._kinds[kind]
-        commonest = max(settings, key=lambda setting: len(settings[setting]))
-        settings[commonest].popleft()
+        self._forget(kind, max(settings, key=lambda setting: len(settings[setting])))
+
+    def _forget(self, kind: Kind, setting: _Setting) -> None:
+        """The oldest run of the setting."""
+        settings = self._kinds[kind]
+        settings[setting].popleft()
         self._size -= 1
-        if not settings[commonest]:
-            del settings[commonest]
+        self._kept[kind] -= 1
+        if not settings[setting]:
+            del settings[setting]
         if not settings:
-            del self._kinds[kind], self._counts[kind]
+            del self._kinds[kind], self._counts[kind], self._kept[kind]
 
 
 def _setting(run: RunRecord) -> _Setting:
@@ -121,10 +127,6 @@ def _setting(run: RunRecord) -> _Setting:
     work = None if run.work is None else round(math.log2(run.work))
     given = (run.gpus, run.power_limit_w, run.batch_size)
     return (work, *given, tuple(sorted(run.numbers.items())), tuple(sorted(run.labels.items())))
-
-
-def _size(settings: _Settings) -> int:
-    return sum(map(len, settings.values()))
 
 
 def _distance(kind: Kind, other: Kind) -> int:
