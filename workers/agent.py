@@ -1,7 +1,7 @@
 """The worker: leases what is due, runs it, measures it, reports it.
 
-Three threads, so that nothing local waits for the network: this one watches processes and meters, the leaser takes and
-starts jobs, the courier talks to the queue about what runs.
+Four threads, so that nothing local waits for the network and no meter waits for anything: this one watches processes, the
+sampler reads meters, the leaser takes and starts jobs, the courier talks to the queue about what runs.
 """
 
 import contextlib
@@ -19,14 +19,15 @@ from carbonq.domain.errors import InvalidInput, QueueRefused, QueueUnreachable
 from carbonq.domain.job import WorkerInfo
 from carbonq.domain.ports import Board, JobQueue, LogTail, Meter
 from carbonq.domain.time import Clock
-from carbonq.workers import equipment, measurement, starting
+from carbonq.workers import calibration_file, equipment, measurement, progress, starting
 from carbonq.workers.courier import Courier
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.leasing import Leaser
 from carbonq.workers.live import Live, LiveAttempts
 from carbonq.workers.runner import Ending, Runner
-from carbonq.workers.samples import read_samples
+from carbonq.workers.sampler import Sampler
 from carbonq.workers.settings import KeepaliveFor, WorkerSettings
+from carbonq.workers.site import Site
 from carbonq.workers.spool import Spool
 from carbonq.workers.starting import Starter
 from carbonq.workers.telling import Teller
@@ -35,6 +36,7 @@ log = logging.getLogger("carbonq.worker")
 
 IDLE_WAIT_S = 1.0
 PRUNE_EVERY_S = 3600.0
+SETTLE_LIMIT_S = 5.0  # whatever becomes of the meters, an end is reported
 FAREWELL_S = 10.0  # how long a stopping worker tries to deliver what it has
 
 
@@ -66,6 +68,17 @@ class Agent:
         self.spool = Spool(settings.data_dir / "spool")
         self.live = LiveAttempts()
         self.courier = Courier(settings, queue, log_tail, self.live, self.spool, Teller(board, clock))
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.site = _site(settings, self.equipment)
+        self.sampler = Sampler(
+            self.equipment.meters,
+            self.equipment.cpu_model,
+            cpus=self.equipment.threads,
+            folder=settings.data_dir,
+            interval_s=settings.sample_interval_s,
+            poll_s=self.equipment.gpu_poll_s,
+            settled=self._wake,
+        )
         self.leaser = Leaser(
             settings,
             queue,
@@ -75,22 +88,24 @@ class Agent:
             Starter(settings, self.runner, self.equipment.locks, keepalive),
             self.spool,
             info=self.info,
+            sampler=self.sampler,
+            site=self.site,
             started=self._take_on,
             refused=self.courier.news.set,
         )
         self.started_at = real_now()
         self._stop_mode: StopMode | None = None
-        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._no_more_leases, self._no_more_reports = threading.Event(), threading.Event()
         self._leasing = threading.Thread(target=self._lease, name="leaser")
         self._reporting = threading.Thread(target=self.courier.run, args=(self._no_more_reports,), name="courier")
-        self._next_sample_s = self._next_prune_s = 0.0
+        self._next_prune_s = 0.0
 
     def run(self) -> None:
         """Work until stopped. Raises InvalidInput where another worker uses the same data folder."""
         with self._only_worker_of_its_folder():
             self.runner.prewarm()
             self._take_up_what_is_there()
+            self.sampler.start()
             self._leasing.start()
             self._reporting.start()
             try:
@@ -117,6 +132,7 @@ class Agent:
             meters=self.equipment.meter_names,
             started_at=self.started_at,
             seen_at=real_now(),
+            account=self.sampler.node_account(),
         )
 
     # what the leaser's thread does
@@ -126,21 +142,16 @@ class Agent:
         self._wake()
 
     def _take_on(self, live: Live) -> None:
-        self._sample([live])
         self.live.add(live)
         self._wake()
 
-    # the main thread: processes and meters
+    # the main thread: processes
 
     def _watch(self) -> None:
         while not self._is_done():
             self._wait_for_news()
             for live in self.live.running():
-                if (ending := live.attempt.poll()) is not None:
-                    self._account(live, ending)
-            if time.monotonic() >= self._next_sample_s:
-                self._sample(self.live.running())
-                self._next_sample_s = time.monotonic() + self.settings.sample_interval_s
+                self._look_after(live)
             self.runner.reap()
             self.runner.prewarm()
             self._prune()
@@ -164,34 +175,35 @@ class Agent:
         poll = select.poll()
         for fd in (self._wake_r, *(live.attempt.fileno() for live in running if live.attempt.fileno() >= 0)):
             poll.register(fd, select.POLLIN)
-        wait_s = self._next_sample_s - time.monotonic() if self._is_metered(running) else IDLE_WAIT_S
-        if any(live.found for live in running):
-            wait_s = min(wait_s, self.settings.log_interval_s)
+        wait_s = self.settings.log_interval_s if any(live.found for live in running) else IDLE_WAIT_S
         poll.poll(max(0, int(wait_s * 1000)))
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_r, 4096)
 
-    def _is_metered(self, running: Sequence[Live]) -> bool:
-        return bool(running and self.equipment.meters)
-
-    def _sample(self, running: Sequence[Live]) -> None:
-        if self._is_metered(running):
-            read = [meter.read() for meter in self.equipment.meters]
-            for live in running:
-                live.sample(read)
+    def _look_after(self, live: Live) -> None:
+        """Notice its end; report it once all of its time is accounted for."""
+        if live.ending is None:
+            live.ending = live.attempt.poll()
+            if live.ending is not None:
+                self.sampler.end(live.key, live.ending)
+                live.ended_s = time.monotonic()
+        if live.ending is None:
+            return
+        if self.sampler.is_settled(live.key) or time.monotonic() - live.ended_s > SETTLE_LIMIT_S:
+            self._account(live, live.ending)
 
     def _account(self, live: Live, ending: Ending) -> None:
         """The end of an attempt: measured, written to disk, its place given back; then it is the courier's."""
-        self._sample([live])
-        points = [line for line in live.folder.lines("meter.jsonl") if line and not isinstance(line[0], str)]
         measured = measurement.build(
             live.record,
             starting.diagnose(live.record, ending),
-            points or ending.points,
-            read_samples(live.folder.samples),
+            self.sampler.account(live.key),
             self.clock,
+            self.site,
+            work_done=progress.work_done(live.folder, live.record),
         )
         self.spool.put(measured, live.record.backoff_s)
+        self.sampler.forget(live.key)
         live.ended = True
         self.equipment.inventory.give_back(live.holding)
         self.courier.news.set()
@@ -205,7 +217,12 @@ class Agent:
                 folder.remove()
                 continue
             holding = self.equipment.inventory.adopt(record.requirement, record.gpu_uuids)
-            self.live.add(Live(record, self.runner.find(folder), holding, found=True))
+            live = Live(record, self.runner.find(folder), holding, found=True)
+            self.sampler.adopt(live.key, folder, cpus=record.requirement.cpus, gpus=record.gpu_uuids)
+            live.ending = live.attempt.poll()
+            if live.ending is not None:
+                self.sampler.end(live.key, live.ending)
+            self.live.add(live)
             log.info("%s: found again, attempt %d", record.lease.job_id, record.lease.attempt)
 
     def _prune(self) -> None:
@@ -240,6 +257,7 @@ class Agent:
         self._no_more_reports.set()
         self.courier.news.set()
         self._reporting.join()
+        self.sampler.stop()
         until_s = time.monotonic() + FAREWELL_S
         while any(live.ended for live in self.live.all()) and time.monotonic() < until_s and self.courier.round():
             pass
@@ -252,3 +270,13 @@ class Agent:
 def _gpus_in_use(runner: Runner) -> set[str]:
     records = map(starting.read_record, runner.existing())
     return {uuid for record in records if record is not None for uuid in record.gpu_uuids}
+
+
+def _site(settings: WorkerSettings, found: equipment.Equipment) -> Site:
+    return Site(
+        capacity=found.inventory.capacity,
+        calibration=calibration_file.load(settings.data_dir / calibration_file.NAME),
+        pue=settings.pue,
+        embodied_g=settings.embodied_g,
+        lifetime_s=settings.lifetime_s,
+    )

@@ -26,8 +26,13 @@ class AttemptFolder:
 
     @property
     def samples(self) -> Path:
-        """Readings that the worker takes itself, one JSON list a line."""
+        """What the attempt has used so far, as the worker closes time: moment and joules, one JSON list a line."""
         return self.path / "samples.jsonl"
+
+    @property
+    def gpu_points(self) -> Path:
+        """Where its GPUs' counters and power stood, as the worker saw it: UUID and point, one JSON list a line."""
+        return self.path / "gpu_points.jsonl"
 
     @property
     def is_reported(self) -> bool:

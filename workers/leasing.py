@@ -17,7 +17,9 @@ from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.inventory import Holding
 from carbonq.workers.live import Live
 from carbonq.workers.runner import Ending
+from carbonq.workers.sampler import Sampler
 from carbonq.workers.settings import WorkerSettings
+from carbonq.workers.site import Site
 from carbonq.workers.spool import Spool
 from carbonq.workers.starting import Starter
 
@@ -43,6 +45,8 @@ class Leaser:
     equipment: Equipment
     starter: Starter
     spool: Spool
+    sampler: Sampler
+    site: Site
     info: Callable[[], WorkerInfo]
     started: Callable[[Live], None]
     refused: Callable[[], None]
@@ -109,13 +113,15 @@ class Leaser:
         if holding is None:
             self._refuse(grant, Ending(reason="no-room", error="it was leased but did not fit on the worker"))
             return False
-        record = self.starter.record(grant, holding)
+        record = self.starter.record(grant, holding, self.equipment.power_limit_w(holding.gpu_uuids))
         folder = AttemptFolder.of(self.starter.runner.attempts_dir, grant.job.id, grant.lease.fence)
         try:
             self.equipment.take_gpus(holding.gpu_uuids)
             folder.make()
+            self.sampler.begin(folder.path.name, folder, cpus=holding.cpus, gpus=holding.gpu_uuids)
             record, attempt = self.starter.start(grant, record, folder)
         except (CarbonqError, OSError) as error:
+            self.sampler.abandon(folder.path.name)
             inventory.give_back(holding)
             folder.remove()
             self._refuse(grant, _refusal(error))
@@ -126,7 +132,7 @@ class Leaser:
 
     def _refuse(self, grant: Grant, ending: Ending) -> None:
         record = self.starter.record(grant, NOTHING)
-        self.spool.put(measurement.build(record, ending, (), (), self.clock), record.backoff_s)
+        self.spool.put(measurement.build(record, ending, None, self.clock, self.site), record.backoff_s)
         self.refused()
 
 

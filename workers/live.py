@@ -1,18 +1,14 @@
 """The attempts that a worker has in hand, from the start of each until its end is reported."""
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from carbonq.domain.ports import Counter
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.inventory import Holding
 from carbonq.workers.logs import LogReader
-from carbonq.workers.measurement import Sample
 from carbonq.workers.progress import ProgressFile
 from carbonq.workers.record import AttemptRecord
-from carbonq.workers.runner import Attempt
-from carbonq.workers.samples import SampleFile
+from carbonq.workers.runner import Attempt, Ending
 
 
 @dataclass
@@ -25,14 +21,19 @@ class Live:
     found: bool = False  # started by another worker process: its end has to be looked for
     ended: bool = False
     stopping: bool = False
+    ending: Ending | None = None  # how it ended, while its energy is still being settled
+    ended_s: float = 0.0  # when that was noticed, by the monotonic clock
     log: LogReader = field(init=False)
-    samples: SampleFile = field(init=False)
     progress: ProgressFile = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = LogReader(self.folder.log)
-        self.samples = SampleFile(self.folder.samples)
         self.progress = ProgressFile(self.folder)
+
+    @property
+    def key(self) -> str:
+        """Its name in the node's account."""
+        return self.folder.path.name
 
     @property
     def folder(self) -> AttemptFolder:
@@ -42,23 +43,6 @@ class Live:
         if not (self.stopping or self.ended):
             self.stopping = True
             self.attempt.stop(reason)
-
-    def sample(self, meters: Sequence[Sequence[Counter]]) -> None:
-        """Keep what concerns this attempt: its GPUs, and whatever counts for the whole node."""
-        for counters in meters:
-            for counter in counters:
-                if not counter.device or counter.device in self.record.gpu_uuids:
-                    self.samples.add(
-                        Sample(
-                            counter.monotonic_s,
-                            counter.component,
-                            counter.device,
-                            counter.energy_j,
-                            counter.method,
-                            counter.provenance,
-                            counter.uncertainty_rel or 0.0,
-                        )
-                    )
 
 
 class LiveAttempts:

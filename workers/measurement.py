@@ -5,18 +5,19 @@ import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
 
-from carbonq.domain.energy import Component, EnergyReading, Provenance, TraceSegment
+from carbonq.domain.energy import Component, EnergyReading, Provenance, Rung, TraceSegment
 from carbonq.domain.job import Measurement, Outcome
 from carbonq.domain.time import Clock
-from carbonq.workers import attribution
-from carbonq.workers.attribution import Curve, Point
-from carbonq.workers.meters import cpu_model, rapl
+from carbonq.workers import gpu_energy
+from carbonq.workers.attribution import SHARE_UNCERTAINTY_REL, Curve, counted
+from carbonq.workers.ledger import Part
+from carbonq.workers.meters import nvml
+from carbonq.workers.readings import CPU, DRAM, Account
 from carbonq.workers.record import AttemptRecord
 from carbonq.workers.runner import Ending
+from carbonq.workers.site import Site
 
-LONG_GAP_S = 10.0
 OUTCOMES = {"timeout": Outcome.TIMED_OUT, "cancel": Outcome.CANCELLED}
 LOSSES = {
     "stale": "a newer attempt holds the job, or it was ended",
@@ -25,40 +26,28 @@ LOSSES = {
 }
 
 
-class Sample(NamedTuple):
-    """One reading that the worker took."""
-
-    at_s: float
-    component: str
-    device: str
-    energy_j: float | None
-    method: str
-    provenance: str
-    uncertainty_rel: float
-
-
-class Metered(NamedTuple):
-    """A component's energy curve and how it was obtained; no curve where it is not known."""
-
-    component: Component
-    curve: Curve | None
-    method: str
-    provenance: Provenance
-    uncertainty_rel: float
-
-
 def build(
-    record: AttemptRecord, ending: Ending, points: Sequence[Point], samples: Sequence[Sample], clock: Clock
+    record: AttemptRecord,
+    ending: Ending,
+    account: Account | None,
+    clock: Clock,
+    site: Site,
+    *,
+    work_done: float | None = None,
 ) -> Measurement:
-    """The attempt's account. Its energy ends with its last process; its trace sums to the known readings."""
+    """What the worker tells of an attempt. Its energy ends with its last process; its trace sums to the known readings.
+
+    `account` None: nothing of it was ever read.
+    """
     outcome, error = judge(record, ending)
     start_s, end_s = ending.started_s, ending.ended_s
     started = record.leased_real_at if ending.started_real_s is None else _utc(ending.started_real_s)
     has_run = start_s is not None and end_s is not None and not ending.could_not_start
     span_s = (start_s, max(start_s, end_s)) if start_s is not None and end_s is not None else (0.0, 0.0)
-    metered = meter(record, points, samples) if has_run else []
-    ended = started + timedelta(seconds=span_s[1] - span_s[0])
-    return Measurement(
+    duration_s = span_s[1] - span_s[0]
+    readings = _readings(record, account, *span_s, site) if has_run and account is not None else ()
+    ended = started + timedelta(seconds=duration_s)
+    measured = Measurement(
         job_id=record.lease.job_id,
         fence=record.lease.fence,
         attempt=record.lease.attempt,
@@ -72,12 +61,20 @@ def build(
         ended_at=clock.to_grid(ended),
         real_started_at=started,
         real_ended_at=ended,
-        readings=tuple(_reading(item, *span_s) for item in metered),
-        trace=_trace(metered, points, started, *span_s, clock),
+        readings=readings,
         gpu_uuids=record.gpu_uuids,
+        gpu_model=site.capacity.gpu_model if record.gpu_uuids else None,
+        gpu_power_limit_w=record.gpu_power_limit_w,
         cpu_time_s=ending.cpu_s,
+        pue=site.pue if has_run else None,
+        embodied_g=site.embodied_of(duration_s, record.requirement) if has_run else None,
+        work_done=work_done,
         log_lost_b=ending.log_lost_b,
     )
+    if measured.energy_j is None or account is None:
+        return measured
+    trace = _trace(account.trace, measured.energy_j, started, *span_s, clock)
+    return measured.model_copy(update={"trace": trace})
 
 
 def judge(record: AttemptRecord, ending: Ending) -> tuple[Outcome, str]:
@@ -95,96 +92,102 @@ def judge(record: AttemptRecord, ending: Ending) -> tuple[Outcome, str]:
     return (Outcome.SUCCEEDED, "") if ending.exit_code == 0 else (Outcome.FAILED, f"exit code {ending.exit_code}")
 
 
-def meter(record: AttemptRecord, points: Sequence[Point], samples: Sequence[Sample]) -> list[Metered]:
-    """The best that is known of each component: counters before models."""
-    found = [_cpu(record, points, samples)]
-    dram = attribution.counted((point[0] or 0.0, point[4]) for point in points)
-    if dram is not None:
-        found.append(_shared(Component.DRAM, points, dram, rapl.METHOD, Provenance.MEASURED))
-    return ([_gpus(record, samples)] if record.gpu_uuids else []) + found
+def _readings(
+    record: AttemptRecord, account: Account, start_s: float, end_s: float, site: Site
+) -> tuple[EnergyReading, ...]:
+    """GPUs, packages, memory: each by the best that is known of it; then what only a calibrated node knows of."""
+    gpus = [_gpus(record, account, start_s, end_s)] if record.gpu_uuids else []
+    node = [_shared(part, account) for part in (CPU, DRAM) if part in account.shares or part is CPU]
+    seen = (*gpus, *node)
+    other = site.other(seen, end_s - start_s, record.requirement)
+    return seen if other is None else (*seen, other)
 
 
-def _gpus(record: AttemptRecord, samples: Sequence[Sample]) -> Metered:
-    mine = [sample for sample in samples if sample.component == Component.GPU and sample.device in record.gpu_uuids]
-    curves = [
-        attribution.counted((sample.at_s, sample.energy_j) for sample in mine if sample.device == uuid)
-        for uuid in record.gpu_uuids
-    ]
-    known = [curve for curve in curves if curve is not None]
-    if len(known) < len(curves):
-        return Metered(Component.GPU, None, mine[-1].method if mine else "none", Provenance.UNKNOWN, 0.0)
-    return Metered(
-        Component.GPU, _sum(known), mine[-1].method, Provenance(mine[-1].provenance), mine[-1].uncertainty_rel
-    )
-
-
-def _cpu(record: AttemptRecord, points: Sequence[Point], samples: Sequence[Sample]) -> Metered:
-    package = attribution.counted((point[0] or 0.0, point[3]) for point in points)
-    if package is not None:
-        return _shared(Component.CPU, points, package, rapl.METHOD, Provenance.MEASURED)
-    mine = [sample for sample in samples if sample.component == Component.CPU]
-    node = attribution.counted((sample.at_s, sample.energy_j) for sample in mine)
-    if node is not None:
-        return _shared(Component.CPU, points, node, mine[-1].method, Provenance(mine[-1].provenance))
-    curve = attribution.modelled_by_cpu_time(
-        points, record.requirement.cpus, cpu_model.IDLE_W_PER_CPU, cpu_model.BUSY_W_PER_CPU
-    )
-    return Metered(Component.CPU, curve, cpu_model.METHOD, Provenance.MODELLED, cpu_model.UNCERTAINTY_REL)
-
-
-def _shared(component: Component, points: Sequence[Point], node: Curve, method: str, provenance: Provenance) -> Metered:
-    """The job's share of what a meter counts for the whole node."""
-    curve = attribution.shared_by_cpu_time(points, node)
-    return Metered(component, curve, f"{method}-cpu-share", provenance, attribution.SHARE_UNCERTAINTY_REL)
-
-
-def _reading(item: Metered, start_s: float, end_s: float) -> EnergyReading:
-    if item.curve is None:
-        return EnergyReading(component=item.component, provenance=Provenance.UNKNOWN, method=item.method)
+def _gpus(record: AttemptRecord, account: Account, start_s: float, end_s: float) -> EnergyReading:
+    """All of an attempt's GPUs as one; unknown where one of them is, since a sum without it would be too low."""
+    parts = [Part(Component.GPU, uuid) for uuid in record.gpu_uuids]
+    methods = [account.methods.get(part) for part in parts]
+    looks = [gpu_energy.between(account.gpu_points.get(part.device, []), start_s, end_s) for part in parts]
+    flags = tuple(dict.fromkeys((*(flag for look in looks for flag in look.flags), *account.flags)))
+    if any(part not in account.shares or look.energy_j is None for part, look in zip(parts, looks, strict=True)):
+        name = next((method.name for method in methods if method), "none")
+        return EnergyReading(component=Component.GPU, provenance=Provenance.UNKNOWN, method=name, flags=flags)
+    energy_j = sum(account.shares[part] for part in parts)
+    rungs = [look.rung for look in looks if look.rung is not None]
+    rung = max(rungs, key=list(Rung).index) if rungs else None
+    integrals_j = [look.integral_j for look in looks]
+    checked = rung is Rung.COUNTER and all(integral_j is not None for integral_j in integrals_j)
+    method = next(method for method in reversed(methods) if method)
     return EnergyReading(
-        component=item.component,
-        energy_j=item.curve.between(start_s, end_s),
-        provenance=item.provenance,
-        method=item.method,
-        uncertainty_rel=_uncertainty(item, start_s, end_s),
+        component=Component.GPU,
+        energy_j=energy_j,
+        provenance=method.provenance,
+        method=method.name,
+        rung=rung,
+        uncertainty_rel=_weighted(
+            [(account.shares[part], look.uncertainty_rel) for part, look in zip(parts, looks, strict=True)]
+        ),
+        cross_check_j=sum(integral_j for integral_j in integrals_j if integral_j is not None) if checked else None,
+        cross_check_method=nvml.POWER_METHOD if checked else None,
+        flags=flags,
     )
 
 
-def _uncertainty(item: Metered, start_s: float, end_s: float) -> float:
-    """The meter's own, and where its last reading before the end is old, half of what was used since then as well."""
-    curve = item.curve
-    if curve is None:
-        return item.uncertainty_rel
-    last_s = max((at_s for at_s in curve.at_s if at_s <= end_s), default=start_s)
-    total_j = curve.between(start_s, end_s)
-    if end_s - last_s < LONG_GAP_S or total_j <= 0:
-        return item.uncertainty_rel
-    return math.hypot(item.uncertainty_rel, 0.5 * curve.between(last_s, end_s) / total_j)
+def _shared(part: Part, account: Account) -> EnergyReading:
+    """The attempt's share of what is counted for the whole node."""
+    method = account.methods.get(part)
+    if method is None or part not in account.shares:
+        return EnergyReading(
+            component=part.component, provenance=Provenance.UNKNOWN, method=method.name if method else "none"
+        )
+    is_measured = method.provenance is Provenance.MEASURED
+    return EnergyReading(
+        component=part.component,
+        energy_j=account.shares[part],
+        provenance=method.provenance,
+        method=f"{method.name}-cpu-share" if is_measured else method.name,
+        rung=method.rung,
+        uncertainty_rel=math.hypot(method.uncertainty_rel, SHARE_UNCERTAINTY_REL)
+        if is_measured
+        else method.uncertainty_rel,
+        flags=account.flags,
+    )
+
+
+def _weighted(parts: Sequence[tuple[float, float]]) -> float:
+    """The relative uncertainty of a sum whose parts, being read by sensors of one kind, err alike."""
+    total_j = sum(energy_j for energy_j, _ in parts)
+    if total_j <= 0:
+        return max(error for _, error in parts)
+    return sum(energy_j * error for energy_j, error in parts) / total_j
 
 
 def _trace(
-    metered: Sequence[Metered],
-    points: Sequence[Point],
+    booked: Sequence[tuple[float, float]],
+    energy_j: float,
     started: datetime,
     start_s: float,
     end_s: float,
     clock: Clock,
 ) -> tuple[TraceSegment, ...]:
-    """Segments between the journal's readings; moments by the monotonic clock, so that no clock jump shows in them."""
-    curves = [item.curve for item in metered if item.curve is not None]
-    if not curves:
-        return ()
-    inner = sorted({point[0] for point in points if point[0] is not None and start_s < point[0] < end_s})
+    """Energy between the moments at which time was closed, by the monotonic clock, so that no clock jump shows in it.
+
+    Scaled to the readings' sum: part of a reading may be known at the end alone.
+    """
+    curve = counted([(start_s, 0.0), *((at_s, joules) for at_s, joules in booked if at_s > start_s)])
+    total_j = curve.between(start_s, end_s) if curve else 0.0
+    if curve is None or total_j <= 0:
+        curve, total_j = Curve((start_s, max(end_s, start_s + 1e-9)), (0.0, energy_j)), energy_j
+    inner = curve.knots(start_s, end_s)
     moments = [(at_s, clock.to_grid(started + timedelta(seconds=at_s - start_s))) for at_s in (start_s, *inner, end_s)]
     return tuple(
-        TraceSegment(start=start, end=end, energy_j=sum(curve.between(begin_s, finish_s) for curve in curves))
+        TraceSegment(start=start, end=end, energy_j=energy_j * _part(curve.between(begin_s, finish_s), total_j))
         for (begin_s, start), (finish_s, end) in pairwise(moments)
     )
 
 
-def _sum(curves: Sequence[Curve]) -> Curve:
-    moments = sorted({at_s for curve in curves for at_s in curve.at_s})
-    return Curve(tuple(moments), tuple(sum(curve.at(at_s) for curve in curves) for at_s in moments))
+def _part(joules: float, total_j: float) -> float:
+    return joules / total_j if total_j > 0 else 0.0
 
 
 def _killed_by(signum: int) -> str:

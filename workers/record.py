@@ -17,6 +17,7 @@ class AttemptRecord(Value):
     zone: Zone
     requirement: Requirement
     gpu_uuids: tuple[str, ...] = ()
+    gpu_power_limit_w: float | None = None
     leased_real_at: UtcTime
     timeout_s: float | None = None
     backoff_s: float = Field(default=0.0, description="how long a retry of this attempt waits")

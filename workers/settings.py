@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from carbonq.domain.carbon import Zone
 from carbonq.domain.job import Lease
@@ -37,6 +37,7 @@ class WorkerSettings:
     retry_backoff_s: float = 10.0  # doubled with each failed attempt, up to an hour
     keep_attempts_s: float = 7 * 86_400.0  # how long a reported attempt's log stays on disk
     powercap_dir: Path = POWERCAP
+    cpu_meter: Literal["rapl", "pyrapl", "model"] = "rapl"  # where it can be read, else the next best
     prewarmed_shims: int = 2
     pue: float | None = None  # of the site, as its operator states it
     embodied_g: float | None = None  # CO2e of making this machine

@@ -29,7 +29,7 @@ class Starter:
     keepalive: KeepaliveFor | None = None
     worker_env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
-    def record(self, grant: Grant, holding: Holding) -> AttemptRecord:
+    def record(self, grant: Grant, holding: Holding, power_limit_w: float | None = None) -> AttemptRecord:
         """What is known before the spec is even read: enough to report the attempt, whatever happens to it."""
         return AttemptRecord(
             lease=grant.lease,
@@ -38,6 +38,7 @@ class Starter:
             zone=self.settings.zone,
             requirement=grant.job.requirement,
             gpu_uuids=holding.gpu_uuids,
+            gpu_power_limit_w=power_limit_w,
             leased_real_at=real_now(),
             backoff_s=record.backoff_s(grant.job.failed_attempts, self.settings.retry_backoff_s),
         )

@@ -31,7 +31,7 @@ def test_a_due_job_runs_and_reports_what_it_used(rig: Rig) -> None:
     measured = rig.measured(job.id)
     assert (job.state, measured.outcome, measured.exit_code) == (JobState.SUCCEEDED, Outcome.SUCCEEDED, 0)
     assert rig.log(job.id) == b"hello\n"
-    assert [reading.component for reading in measured.readings] == [Component.CPU]
+    assert [reading.component for reading in measured.readings] == [Component.CPU, Component.DRAM]
     assert measured.energy_j is not None
     assert measured.energy_j > 0
     assert sum(segment.energy_j for segment in measured.trace) == pytest.approx(measured.energy_j, rel=1e-9)
@@ -187,7 +187,7 @@ def test_a_node_wide_meter_counts_for_the_job_by_its_share_of_cpu_time(rig: Rig)
 def test_a_worker_shows_itself_and_leaves_the_board_when_it_stops(rig: Rig) -> None:
     rig.work()
     (info,) = until(rig.board.workers, "the worker registers")
-    assert (info.capacity.cpus, info.zone, info.meters) == (4, "DE", ("cpu-model",))
+    assert (info.capacity.cpus, info.zone, info.meters) == (4, "DE", ("dram-size", "cpu-model"))
     rig.rest()
     assert rig.board.workers() == []
 

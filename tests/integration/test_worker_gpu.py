@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonq.domain.energy import Component, Provenance
+from carbonq.domain.energy import Component, Provenance, Rung
 from carbonq.domain.job import JobState
 from tests.nvml_stand_in import Call, Gpu, StandIn, build
 from tests.worker_rig import Rig, until
@@ -32,20 +32,20 @@ def test_the_workers_gpus_are_on_the_board(rig: Rig) -> None:
         "NVIDIA Stand-In",
         ("GPU-aaaa", "GPU-bbbb"),
     )
-    assert info.meters == ("nvml-counter", "cpu-model")
+    assert info.meters == ("nvml-counter", "dram-size", "cpu-model")
 
 
 def test_a_job_sees_its_gpu_alone_and_is_charged_what_its_counter_counted(rig: Rig) -> None:
     job_id = rig.submit('echo "$CUDA_VISIBLE_DEVICES"; sleep 0.5', resources={"gpus": 1})
     assert rig.ended(job_id).state is JobState.SUCCEEDED
-    gpu, _ = rig.measured(job_id).readings
+    gpu = rig.measured(job_id).readings[0]
     assert rig.log(job_id) == b"GPU-aaaa\n"
     assert (gpu.component, gpu.provenance, gpu.method) == (Component.GPU, Provenance.MEASURED, "nvml-counter")
     assert gpu.energy_j is not None
     assert gpu.energy_j > 0
 
 
-def test_two_jobs_get_two_gpus_and_an_unreadable_counter_is_unknown(rig: Rig) -> None:
+def test_two_jobs_get_two_gpus_and_one_without_a_counter_is_known_by_its_power(rig: Rig) -> None:
     script = 'echo "$CUDA_VISIBLE_DEVICES"; touch "$NAME"; until [ -e "$OTHER" ]; do sleep 0.02; done'
     one = rig.submit(script, resources={"gpus": 1}, env={"NAME": "a", "OTHER": "b"})
     two = rig.submit(script, resources={"gpus": 1}, env={"NAME": "b", "OTHER": "a"})
@@ -54,4 +54,6 @@ def test_two_jobs_get_two_gpus_and_an_unreadable_counter_is_unknown(rig: Rig) ->
     assert {rig.log(one), rig.log(two)} == {b"GPU-aaaa\n", b"GPU-bbbb\n"}
     blind = one if rig.log(one) == b"GPU-bbbb\n" else two
     gpu = rig.measured(blind).readings[0]
-    assert (gpu.component, gpu.energy_j, gpu.provenance) == (Component.GPU, None, Provenance.UNKNOWN)
+    assert (gpu.component, gpu.method, gpu.rung) == (Component.GPU, "nvml-power-integral", Rung.POWER_INTEGRAL)
+    assert gpu.energy_j is not None
+    assert gpu.energy_j > 0

@@ -35,9 +35,6 @@ UNKNOWN_UNCERTAINTY_REL = 0.66
 """For a processor that the table does not know, as virtual machines hide theirs: the table's median, and the error with it of
 the same benchmark, widened by how far apart the table's rows are."""
 
-IDLE_W_PER_CPU = RATED_W_PER_THREAD * IDLE_OF_RATED
-BUSY_W_PER_CPU = RATED_W_PER_THREAD * MAX_OF_RATED
-UNCERTAINTY_REL = UNKNOWN_UNCERTAINTY_REL
 
 EXPONENTS = tuple(step / 50 for step in range(10, 126))
 FEWEST_PAIRS = 5

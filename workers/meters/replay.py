@@ -1,6 +1,7 @@
 """A meter that plays back recorded readings, for tests and for what-if runs."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.ports import Counter
@@ -26,7 +27,7 @@ class ReplayMeter:
         provenance: Provenance = Provenance.MODELLED,
     ) -> None:
         curve = counted(readings)
-        if curve is None:
+        if curve is None or len(curve.at_s) < 2 or any(b < a for (_, a), (_, b) in pairwise(sorted(readings))):
             raise ValueError("a recording needs two readings or more, and may not count down")
         self.name, self.provenance = name, provenance
         self._curve, self._component, self._device = curve, component, device
