@@ -2,7 +2,8 @@
 
 The counter is pinned where its ticks were well located. Between two pins the power's integral says when the energy was
 used; before the first and after the last it goes on by the integral, times what the counter counted for each of the
-integral's joules. Where the counter fell, or jumped further than any GPU can draw, it was set anew, and the integral
+integral's joules. A tick that is known to have been between two moments bends the curve only where this would pass it
+outside of them: power that is sampled for 25 of each 100 ms may miss a change. Where the counter fell, or jumped further than any GPU can draw, it was set anew, and the integral
 stands in. Where nothing polled, but a counter was read before and after (the shim does, every 10 s), the difference is
 spread evenly; where there is no counter either, the mean power known is taken to have stood.
 """
@@ -55,10 +56,13 @@ def history(points: Iterable[GpuPoint]) -> History | None:
     if len(ordered) < 2 or ordered[-1].at_s <= ordered[0].at_s:
         return None
     integral, bridged = _shape(ordered)
-    counts = [_pinned(count, bridged) for count in _counts(ordered)]
+    seen = _counts(ordered)
+    counts = [_pinned(count, bridged) for count in seen]
     if not any(len(count) > 1 for count in counts) and integral.energy_j[-1] <= integral.energy_j[0]:
         return None
-    stretches = _stretches(counts, integral, bridged)
+    gain = _gain(counts, integral, bridged)
+    counts = [_bent(pins, count, integral, bridged, gain) for pins, count in zip(counts, seen, strict=True)]
+    stretches = _stretches(counts, integral, bridged, gain)
     pins = tuple(pin for count in counts for pin in count)
     energy = _energy(stretches, integral, bridged)
     return History(ordered[0].at_s, ordered[-1].at_s, integral, bridged, pins, stretches, energy)
@@ -132,6 +136,40 @@ def _pinned(count: Sequence[GpuPoint], bridged: Curve) -> list[GpuPoint]:
     return pins
 
 
+def _bent(
+    pins: list[GpuPoint], count: Sequence[GpuPoint], integral: Curve, bridged: Curve, gain: float
+) -> list[GpuPoint]:
+    """A pin more for each blurred tick that the curve would pass too early or too late, at the nearest moment it may have had."""
+    pins = list(pins)
+    for point in sorted(count, key=lambda point: point.error_s):
+        if point in pins or point.counter_j is None:
+            continue
+        for moment_s, side in ((point.at_s - point.error_s, 1), (point.at_s + point.error_s, -1)):
+            i = bisect_left(pins, moment_s, key=lambda pin: pin.at_s)
+            before, after = pins[i - 1] if i else None, pins[i] if i < len(pins) else None
+            counted_j = _counter_at(moment_s, before, after, integral, bridged, gain)
+            is_between = (before is None or before.at_s < moment_s) and (after is None or moment_s < after.at_s)
+            is_in_order = (before is None or _counted_j(before, point) >= 0) and (
+                after is None or _counted_j(point, after) >= 0
+            )
+            if is_between and is_in_order and side * (counted_j - point.counter_j) > 0:
+                pins.insert(i, point._replace(at_s=moment_s))
+                break
+    return pins
+
+
+def _counter_at(
+    moment_s: float, before: GpuPoint | None, after: GpuPoint | None, integral: Curve, bridged: Curve, gain: float
+) -> float:
+    """What the counter would have shown at this moment, were it one of its ticks'."""
+    if before and after:
+        stretch = _counted(before, after, integral, bridged, gain)
+        return (before.counter_j or 0.0) + _used_j(stretch, before.at_s, moment_s, integral, bridged)
+    if before:
+        return (before.counter_j or 0.0) + gain * integral.between(before.at_s, moment_s)
+    return ((after.counter_j or 0.0) - gain * integral.between(moment_s, after.at_s)) if after else 0.0
+
+
 def _is_bridged(moment_s: float, bridged: Curve) -> bool:
     return bridged.between(moment_s - SHARP_S, moment_s + SHARP_S) > 0
 
@@ -140,8 +178,9 @@ def _counted_j(a: GpuPoint, b: GpuPoint) -> float:
     return (b.counter_j or 0.0) - (a.counter_j or 0.0)
 
 
-def _stretches(counts: Sequence[Sequence[GpuPoint]], integral: Curve, bridged: Curve) -> tuple[Stretch, ...]:
-    gain = _gain(counts, integral, bridged)
+def _stretches(
+    counts: Sequence[Sequence[GpuPoint]], integral: Curve, bridged: Curve, gain: float
+) -> tuple[Stretch, ...]:
     first_s, last_s = integral.at_s[0], integral.at_s[-1]
     bridge_w = _mean_w(counts, integral, bridged, gain)
     if not counts:

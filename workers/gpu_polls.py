@@ -18,6 +18,10 @@ TICK_S = 0.1
 """The longest update period of a GPU's counter and power (Yang et al., SC24, arXiv:2312.02741, table of sensors)."""
 
 
+PERIOD_MOST_S = 1.05 * TICK_S
+"""An A100 whose counter ticks every 104 ms is among those measured there."""
+
+
 class Sighting(NamedTuple):
     """One poll. What could not be read is None."""
 
@@ -64,11 +68,13 @@ class GpuTrack:
             ended = self.latest()
             self._begin()
             return ended + self.see(poll)
-        return self._keep(self._next(self._last, poll)) if poll.at_s > self._last.at_s else []
+        return self._next(self._last, poll) if poll.at_s > self._last.at_s else []
 
     def latest(self) -> list[GpuPoint]:
         """The last tick and the last poll, where they were not kept: they make the points complete until now."""
-        return [] if self._last is None else self._unkept([*self._last_tick(), self._point(self._last.at_s)])
+        if self._last is None:
+            return []
+        return [*self._before_burst(), *self._unkept([*self._last_tick(), self._point(self._last.at_s)])]
 
     def _begin(self) -> None:
         self._part += 1
@@ -78,23 +84,36 @@ class GpuTrack:
         self._integral_j = self._integrated_s = 0.0
         self._kept_s = self._kept_tick_s = float("-inf")
         self._was_fine = False
+        self._quiet_from_s = float("inf")
+        self._period_least_s, self._period_most_s = 0.0, PERIOD_MOST_S
+        self._first_of_burst: tuple[GpuPoint, GpuPoint] | None = None
 
     def _first(self, poll: Sighting) -> list[GpuPoint]:
         """What the counter shows was true at its last tick, up to `TICK_S` ago; the power is taken to have stood since."""
-        begin_s = self._integrated_s = poll.at_s - TICK_S / 2
-        self._last, self._tick = poll, GpuPoint(begin_s, poll.counter_j, 0.0, TICK_S / 2, self._track)
+        begin_s = self._integrated_s = poll.at_s - PERIOD_MOST_S
+        begin = self._point(begin_s)
+        half_s = PERIOD_MOST_S / 2
         self._integrate(poll)
-        return [self._tick, self._point(poll.at_s)]
+        self._last = poll
+        self._tick = GpuPoint(begin_s + half_s, poll.counter_j, self._integral_j / 2, half_s, self._track)
+        return [begin, self._tick, self._point(poll.at_s)]
 
     def _next(self, last: Sighting, poll: Sighting) -> list[GpuPoint]:
         is_fine = poll.at_s - last.at_s <= FINE_S
-        points = [*self._last_tick(), self._point(last.at_s)] if is_fine != self._was_fine else []
+        before_burst: list[GpuPoint] = []
+        points: list[GpuPoint] = []
+        if is_fine != self._was_fine:
+            points = [*self._last_tick(), self._point(last.at_s)]
+            before_burst = self._before_burst()
+            self._quiet_from_s, self._first_of_burst = last.at_s, None
         steps = is_fine and _stepped(last, poll)
         if steps:
             points.append(self._point(last.at_s))
         begin_j = self._integral_j
         self._integrate(poll)
         tick = self._moved(last, poll, (begin_j + self._integral_j) / 2)
+        if is_fine:
+            self._learn_period(poll, tick)
         if tick is not None:
             if _fell(last, poll):
                 points += [*self._last_tick(), tick]
@@ -108,7 +127,31 @@ class GpuTrack:
         ):  # coarse ones wait for a tick
             points.append(self._point(poll.at_s))
         self._last, self._was_fine = poll, is_fine
-        return points
+        return before_burst + self._keep(points)
+
+    def _learn_period(self, poll: Sighting, tick: GpuPoint | None) -> None:
+        """The counter's period is no shorter than a burst saw it stand still, and no longer than two ticks are apart."""
+        until_s = poll.at_s if tick is None else tick.at_s - tick.error_s
+        self._period_least_s = max(self._period_least_s, until_s - self._quiet_from_s)
+        if tick is None or self._tick is None:
+            return
+        gap_s, error_s = tick.at_s - self._tick.at_s, tick.error_s + self._tick.error_s
+        if error_s <= FINE_S:
+            self._period_most_s = min(self._period_most_s, gap_s + error_s)
+        elif self._first_of_burst is None and not _is_less(tick, self._tick):
+            self._first_of_burst = (self._tick, tick)
+        self._quiet_from_s = tick.at_s + tick.error_s
+
+    def _before_burst(self) -> list[GpuPoint]:
+        """The last tick before a burst, located by the first one in it: one period earlier, and where it was seen."""
+        if self._first_of_burst is None:
+            return []
+        seen, first = self._first_of_burst
+        least_s = max(seen.at_s - seen.error_s, first.at_s - first.error_s - self._period_most_s)
+        most_s = min(seen.at_s + seen.error_s, first.at_s + first.error_s - self._period_least_s)
+        if most_s <= least_s:  # a tick went by unseen, or its period is another one
+            return []
+        return [GpuPoint((least_s + most_s) / 2, seen.counter_j, 0.0, (most_s - least_s) / 2, self._track + "~")]
 
     def _moved(self, last: Sighting, poll: Sighting, integral_j: float) -> GpuPoint | None:
         if poll.counter_j is None or last.counter_j is None or poll.counter_j == last.counter_j:
@@ -138,6 +181,10 @@ class GpuTrack:
             if point.counter_j is not None:
                 self._kept_tick_s = max(self._kept_tick_s, point.at_s)
         return kept
+
+
+def _is_less(tick: GpuPoint, other: GpuPoint) -> bool:
+    return (tick.counter_j or 0.0) < (other.counter_j or 0.0)
 
 
 def _fell(last: Sighting, poll: Sighting) -> bool:
