@@ -70,6 +70,11 @@ class AttemptFolder:
                 continue
         return values
 
+    def append(self, name: str, line: object) -> None:
+        """Add a line to a journal whose writer is gone, and perhaps broke off in the middle of one."""
+        with contextlib.suppress(OSError), (self.path / name).open("a") as file:  # a full disk loses no more than this
+            file.write("\n" + json.dumps(line) + "\n")
+
     def write(self, name: str, value: object) -> None:
         replace_json(self.path / name, value)
 

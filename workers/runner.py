@@ -18,6 +18,7 @@ from carbonq.workers import leftovers
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.settings import Keepalive
 from carbonq.workers.shim import cgroup, proc
+from carbonq.workers.shim.counters import node_busy_s
 
 START_SHIM = "import sys; sys.path.append(sys.argv[1]); from shim import attempt; attempt.main()"
 STOP_REASON_B = 64  # room taken in advance: a full disk must not keep a job from being stopped
@@ -240,14 +241,21 @@ def gpu_readings(folder: AttemptFolder) -> list[GpuReading]:
 
 
 def clean_up(folder: AttemptFolder) -> Ending:
-    """After a shim that left no record: kill what is left of its job, and tell what is known."""
+    """After a shim that left no record: kill what is left of its job, and tell what is known.
+
+    A job that still ran ends now, not when its shim died; its journal gets a last point, so that this counts as well.
+    """
     identity = folder.read("shim.json")
     killed = leftovers.kill(folder.path, identity)
-    group_s = _close_group(identity)
-    points = [line for line in folder.lines("meter.jsonl") if line and not isinstance(line[0], str)]
     if identity is None or "job" not in identity:
+        _close_group(identity)
         return Ending(reason="never-started", error="the worker ended before the job's command ran")
-    ended_s = points[-1][0] if points else identity["started_s"]
+    points = [line for line in folder.lines("meter.jsonl") if line and not isinstance(line[0], str)]
+    known_s = [seen_s for seen_s in (points[-1][1] if points else None, _close_group(identity)) if seen_s is not None]
+    cpu_s = max(known_s, default=None)
+    if killed and cpu_s is not None:
+        points.append([proc.now_s(), cpu_s, node_busy_s(), None, None])
+        folder.append("meter.jsonl", points[-1])
     if identity["boot_id"] == proc.boot_id():
         error = f"its shim was killed; {killed} of its processes were still running and were ended"
     else:
@@ -257,10 +265,8 @@ def clean_up(folder: AttemptFolder) -> Ending:
         error=error,
         started_real_s=identity["started_real_s"],
         started_s=identity["started_s"],
-        ended_s=max(ended_s, identity["started_s"]),
-        cpu_s=max(
-            (seen_s for seen_s in (points[-1][1] if points else None, group_s) if seen_s is not None), default=None
-        ),
+        ended_s=max(points[-1][0] if points else 0.0, identity["started_s"]),
+        cpu_s=cpu_s,
         points=(points[0], points[-1]) if points else (),
         gpus=tuple({reading.uuid: reading for reading in gpu_readings(folder)}.values()),
     )

@@ -13,6 +13,7 @@ from carbonq.workers import usage
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.runner import Attempt, Command, Ending, Runner
 from carbonq.workers.shim import cgroup
+from carbonq.workers.shim.proc import now_s
 from tests.worker_rig import until
 
 BURN = "while time.process_time() < {s}: pass\n"
@@ -145,9 +146,13 @@ def test_a_killed_shim_loses_neither_time_nor_group_nor_a_process_without_a_mark
     pid = int(until(lambda: read(tmp_path / "pid"), "the child runs"))
     left = os.pidfd_open(pid)
     os.kill(identity(attempt)["shim"]["pid"], signal.SIGKILL)
+    killed_s = now_s()
     ending = ended(attempt)
+    last = attempt.folder.lines("meter.jsonl")[-1]
     assert ending.reason == "shim-died"
     assert (ending.cpu_s or 0) >= 0.19
+    assert [ending.ended_s, ending.cpu_s] == last[:2]
+    assert killed_s <= last[0] <= now_s()
     assert not Path(group).exists()
     assert select.select([left], [], [], 10)[0] == [left]  # it is dead
     os.close(left)
