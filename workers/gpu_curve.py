@@ -101,21 +101,29 @@ def _counts(points: Sequence[GpuPoint]) -> list[list[GpuPoint]]:
     """The counter's points, apart wherever it was set anew. A counter that never moves is none."""
     counts: list[list[GpuPoint]] = []
     for point in points:
-        if point.counter_j is None:
-            continue
-        last = counts[-1][-1] if counts else None
-        if last is None:
-            counts.append([point])
-        elif last.at_s == point.at_s:
-            continue
-        elif _goes_on(last, point):
-            counts[-1].append(point)
-        elif last.track == point.track or point.at_s - last.at_s > last.error_s + point.error_s:
-            counts.append([point])
-        elif point.error_s < last.error_s:  # two tracks saw the same tick, the one less sharply than the other
-            counts[-1][-1] = point
+        if point.counter_j is not None:
+            _add(counts, point)
     is_still = len(counts) == 1 and counts[0][0].counter_j == counts[0][-1].counter_j
     return [] if is_still and len(counts[0]) > 1 else counts
+
+
+def _add(counts: list[list[GpuPoint]], point: GpuPoint) -> None:
+    last = counts[-1][-1] if counts else None
+    if last is None or _is_apart(last, point):
+        counts.append([point])
+    elif last.at_s < point.at_s and _goes_on(last, point):
+        counts[-1].append(point)
+    elif point.error_s < last.error_s:  # two tracks saw a tick, the one less sharply than the other
+        counts[-1].pop()
+        if not counts[-1]:
+            counts.pop()
+        _add(counts, point)
+
+
+def _is_apart(last: GpuPoint, point: GpuPoint) -> bool:
+    """Set anew in between: what falls is not explained by how blurred two tracks saw the same ticks."""
+    is_blur = last.track != point.track and point.at_s - last.at_s <= last.error_s + point.error_s
+    return last.at_s < point.at_s and not is_blur and not _goes_on(last, point)
 
 
 def _goes_on(last: GpuPoint, point: GpuPoint) -> bool:
@@ -140,9 +148,9 @@ def _bent(
     pins: list[GpuPoint], count: Sequence[GpuPoint], integral: Curve, bridged: Curve, gain: float
 ) -> list[GpuPoint]:
     """A pin more for each blurred tick that the curve would pass too early or too late, at the nearest moment it may have had."""
-    pins = list(pins)
+    pins, pinned = list(pins), set(pins)
     for point in sorted(count, key=lambda point: point.error_s):
-        if point in pins or point.counter_j is None:
+        if point in pinned or point.counter_j is None:
             continue
         for moment_s, side in ((point.at_s - point.error_s, 1), (point.at_s + point.error_s, -1)):
             i = bisect_left(pins, moment_s, key=lambda pin: pin.at_s)

@@ -100,47 +100,53 @@ class GpuTrack:
 
     def _next(self, last: Sighting, poll: Sighting) -> list[GpuPoint]:
         is_fine = poll.at_s - last.at_s <= FINE_S
-        before_burst: list[GpuPoint] = []
-        points: list[GpuPoint] = []
-        if is_fine != self._was_fine:
-            points = [*self._last_tick(), self._point(last.at_s)]
-            before_burst = self._before_burst()
-            self._quiet_from_s, self._first_of_burst = last.at_s, None
+        told, points = self._turn(last, is_fine) if is_fine != self._was_fine else ([], [])
         steps = is_fine and _stepped(last, poll)
         if steps:
             points.append(self._point(last.at_s))
         begin_j = self._integral_j
         self._integrate(poll)
         tick = self._moved(last, poll, (begin_j + self._integral_j) / 2)
-        if is_fine:
-            self._learn_period(poll, tick)
-        if tick is not None:
-            if _fell(last, poll):
-                points += [*self._last_tick(), tick]
-            elif poll.at_s - (self._kept_tick_s if is_fine else self._kept_s) >= (
-                FINE_S if is_fine else COARSE_POINT_S
-            ):
-                points.append(tick)
-            self._tick = tick
-        if steps or poll.at_s - self._kept_s >= (
-            FINE_S if is_fine else 1.5 * COARSE_POINT_S
-        ):  # coarse ones wait for a tick
+        if _fell(last, poll) and tick is not None:
+            points += [*self._last_tick(), tick]
+            self._tick = None  # what it shows now is not what it had counted at its last tick
+        else:
+            points += self._ticked(poll, tick, is_fine)
+        longest_s = FINE_S if is_fine else 1.5 * COARSE_POINT_S  # coarse ones wait for a tick
+        if steps or poll.at_s - self._kept_s >= longest_s:
             points.append(self._point(poll.at_s))
         self._last, self._was_fine = poll, is_fine
-        return before_burst + self._keep(points)
+        return told + self._keep(points)
+
+    def _turn(self, last: Sighting, is_fine: bool) -> tuple[list[GpuPoint], list[GpuPoint]]:
+        """A burst begins or ends: what it told of the time before it, and what is known at its edge."""
+        told, edge = self._before_burst(), [*self._last_tick(), self._point(last.at_s)]
+        self._first_of_burst, self._quiet_from_s = None, last.at_s if is_fine else float("inf")
+        return told, edge
+
+    def _ticked(self, poll: Sighting, tick: GpuPoint | None, is_fine: bool) -> list[GpuPoint]:
+        if is_fine:
+            self._learn_period(poll, tick)
+        if tick is None:
+            return []
+        self._tick = tick
+        since_s = poll.at_s - (self._kept_tick_s if is_fine else self._kept_s)
+        return [tick] if since_s >= (FINE_S if is_fine else COARSE_POINT_S) else []
 
     def _learn_period(self, poll: Sighting, tick: GpuPoint | None) -> None:
         """The counter's period is no shorter than a burst saw it stand still, and no longer than two ticks are apart."""
         until_s = poll.at_s if tick is None else tick.at_s - tick.error_s
         self._period_least_s = max(self._period_least_s, until_s - self._quiet_from_s)
-        if tick is None or self._tick is None:
+        if tick is None:
+            return
+        self._quiet_from_s = tick.at_s + tick.error_s
+        if self._tick is None:
             return
         gap_s, error_s = tick.at_s - self._tick.at_s, tick.error_s + self._tick.error_s
         if error_s <= FINE_S:
             self._period_most_s = min(self._period_most_s, gap_s + error_s)
-        elif self._first_of_burst is None and not _is_less(tick, self._tick):
+        elif self._first_of_burst is None:
             self._first_of_burst = (self._tick, tick)
-        self._quiet_from_s = tick.at_s + tick.error_s
 
     def _before_burst(self) -> list[GpuPoint]:
         """The last tick before a burst, located by the first one in it: one period earlier, and where it was seen."""
@@ -181,10 +187,6 @@ class GpuTrack:
             if point.counter_j is not None:
                 self._kept_tick_s = max(self._kept_tick_s, point.at_s)
         return kept
-
-
-def _is_less(tick: GpuPoint, other: GpuPoint) -> bool:
-    return (tick.counter_j or 0.0) < (other.counter_j or 0.0)
 
 
 def _fell(last: Sighting, poll: Sighting) -> bool:

@@ -10,8 +10,8 @@ from carbonq.workers.gpu_energy import GpuPoint, GpuTrack, Sighting, between, cu
 from tests.gpu_sensor import Gpu, Load, moments, polled, square, steady
 
 
-def about(value: float, **tolerance: float) -> Any:
-    return pytest.approx(value, **tolerance)
+def about(value: float, rel: float | None = None, abs: float | None = None) -> Any:  # noqa: A002  # as pytest names it
+    return pytest.approx(value, rel=rel, abs=abs)
 
 
 def every(step_s: float, start_s: float, end_s: float) -> Iterator[float]:
