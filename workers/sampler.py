@@ -29,7 +29,7 @@ from carbonq.workers.gpu_energy import GpuPoint, raw_point
 from carbonq.workers.journal import BoundedJournal, read_journal
 from carbonq.workers.ledger import CARBONQ, NodeLedger, User
 from carbonq.workers.readings import CPU, DRAM, Account, CpuModel, NodeReadings, Resumable
-from carbonq.workers.runner import Ending
+from carbonq.workers.runner import Ending, gpu_readings
 from carbonq.workers.shim import counters, proc
 
 log = logging.getLogger("carbonq.worker")
@@ -356,9 +356,11 @@ class Sampler:
                 self.readings.extras.setdefault(part, []).append(counted_j)
         self.readings.busy += [(line[0], line[2]) for line in lines if line[2] is not None and line[0] > closed_s]
         user.cpu_readings += [(line[0], line[1]) for line in lines if line[1] is not None and line[0] > closed_s]
-        for at_s, uuid, counter_j in (line for line in folder.lines("gpus.jsonl") if isinstance(line[0], float)):
-            if counter_j is not None:
-                self.readings.gpu_points.setdefault(uuid, []).append(raw_point(at_s, counter_j))
+        for at_s, uuid, counter_j in gpu_readings(folder):
+            if isinstance(counter_j, float | int):  # neither a failed reading nor the header
+                point = raw_point(at_s, counter_j)
+                self.readings.gpu_points.setdefault(uuid, []).append(point)
+                self._watched[folder.path.name].points.add([[uuid, *point]])
         away_s = proc.now_s() - closed_s
         if away_s > self._interval_s * 2:
             user.flag(f"{away_s:.0f} s were bridged from its shim's journal while no worker ran")

@@ -83,6 +83,7 @@ class Starter:
             log_limit_b=settings.log_limit_b,
             sample_interval_s=settings.sample_interval_s,
             powercap_dir=str(settings.powercap_dir),
+            gpu_uuids=known.gpu_uuids,
         )
 
 

@@ -1,5 +1,8 @@
 """A worker with GPUs, as NVIDIA's library shows them: handed out by UUID, measured by their own counters."""
 
+import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +60,34 @@ def test_two_jobs_get_two_gpus_and_one_without_a_counter_is_known_by_its_power(r
     assert (gpu.component, gpu.method, gpu.rung) == (Component.GPU, "nvml-power-integral", Rung.POWER_INTEGRAL)
     assert gpu.energy_j is not None
     assert gpu.energy_j > 0
+
+
+def test_a_job_shorter_than_the_counters_period_reads_what_it_used(rig: Rig) -> None:
+    """The counter moves every 100 ms: subtracting two plain reads would give nothing, or double."""
+    jobs = [rig.submit("sleep 0.05", resources={"gpus": 1}) for _ in range(2)]
+    for job_id in jobs:
+        rig.ended(job_id)
+        measured = rig.measured(job_id)
+        duration_s = (measured.real_ended_at - measured.real_started_at).total_seconds()
+        assert measured.readings[0].energy_j == pytest.approx(300.0 * duration_s, rel=0.05)
+
+
+def test_neither_the_workers_nor_the_jobs_death_loses_energy_of_the_gpu(rig: Rig) -> None:
+    (worker,) = rig.processes
+    job_id = rig.submit("sleep 1; touch up; sleep 60", resources={"gpus": 1})
+    until((rig.folder / "up").exists, "the job runs")
+    folder = rig.settings.data_dir / "attempts" / f"{job_id}.{rig.running(job_id).fence}"
+    until((folder / "gpus.jsonl").exists, "the shim reads the counter")
+    worker.kill()
+    worker.wait()
+    os.kill(int(json.loads((folder / "shim.json").read_bytes())["job"]["pid"]), signal.SIGKILL)
+    until((folder / "exit.json").exists, "the shim records the end")
+    rig.spawn(LD_LIBRARY_PATH=str(rig.folder / "nvml"))
+    assert rig.ended(job_id).state is JobState.FAILED
+    measured = rig.measured(job_id)
+    gpu = measured.readings[0]
+    duration_s = (measured.real_ended_at - measured.real_started_at).total_seconds()
+    assert (gpu.component, gpu.provenance) == (Component.GPU, Provenance.MEASURED)
+    a_tick_j = 300.0 * 0.1  # where in the counter's period the end lay, the shim's plain read cannot tell
+    assert gpu.energy_j == pytest.approx(300.0 * duration_s, abs=a_tick_j)
+    assert any("bridged" in flag for flag in gpu.flags)
