@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from carbonq.scheduler.queue.rules import MIN_SERVER_VERSION
 from carbonq.scheduler.queue.server import EmbeddedServer, server_version, wheel_binaries
+
+# How long drawing and testing take says nothing where machines are shared; that it ends is held to by the tests' own timeout.
+settings.register_profile("carbonq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("carbonq")
 
 
 class KillableServer(EmbeddedServer):
