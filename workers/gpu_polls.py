@@ -157,7 +157,8 @@ class GpuTrack:
         most_s = min(seen.at_s + seen.error_s, first.at_s + first.error_s - self._period_least_s)
         if most_s <= least_s:  # a tick went by unseen, or its period is another one
             return []
-        return [GpuPoint((least_s + most_s) / 2, seen.counter_j, 0.0, (most_s - least_s) / 2, self._track + "~")]
+        error_s = max((most_s - least_s) / 2, FINE_S)  # periods vary: never as sharp as a tick that was seen
+        return [GpuPoint((least_s + most_s) / 2, seen.counter_j, 0.0, error_s, self._track + "~")]
 
     def _moved(self, last: Sighting, poll: Sighting, integral_j: float) -> GpuPoint | None:
         if poll.counter_j is None or last.counter_j is None or poll.counter_j == last.counter_j:
