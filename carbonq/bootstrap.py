@@ -422,6 +422,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         clock=on.clock,
         planner=FirstComePlanner(),
         outlook=foresight(settings, on.board),
+        predictor=predictor(settings, on.board, on.speed),
         pace_maker=_pace,
     ).run(stop)
 

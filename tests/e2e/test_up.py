@@ -92,3 +92,15 @@ def test_a_server_killed_under_up_comes_back_and_the_running_job_is_reported(mac
     machine.run("wait", job_id)
     assert (machine.home / "runs").read_text() == "begin\nend\n"
     assert machine.json("show", job_id)["job"]["attempts"] == 1
+
+
+def test_what_a_job_used_foretells_the_next_and_larger_one(machine: Machine) -> None:
+    start_up(machine)
+    text = "name: {0}\nrun: sleep 1\ndeadline: 2h\ncarbon: {{policy: immediate}}\nworkload: {{family: sleeps, work: {1}}}\n"
+    Path(machine.home, "job.yaml").write_text(text.format("small", 1))
+    Path(machine.home, "large.yaml").write_text(text.format("large", 10))
+    assert machine.json("predict", "large.yaml")["runs"] == 0
+    machine.run("wait", str(machine.json("submit", "job.yaml")["job_id"]))
+    machine.until(lambda: machine.json("predict", "large.yaml")["runs"] == 1, "the scheduler has learnt")
+    foretold = machine.json("predict", "large.yaml")["duration_s"]
+    assert foretold["p05"] < 10 < foretold["p95"]
