@@ -180,13 +180,16 @@ class Agent:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_r, 4096)
 
+    def _notice_end(self, live: Live) -> None:
+        live.ending = live.attempt.poll()
+        if live.ending is not None:
+            live.ended_s = time.monotonic()
+            self.sampler.end(live.key, live.ending)
+
     def _look_after(self, live: Live) -> None:
         """Notice its end; report it once all of its time is accounted for."""
         if live.ending is None:
-            live.ending = live.attempt.poll()
-            if live.ending is not None:
-                self.sampler.end(live.key, live.ending)
-                live.ended_s = time.monotonic()
+            self._notice_end(live)
         if live.ending is None:
             return
         if self.sampler.is_settled(live.key) or time.monotonic() - live.ended_s > SETTLE_LIMIT_S:
@@ -219,9 +222,7 @@ class Agent:
             holding = self.equipment.inventory.adopt(record.requirement, record.gpu_uuids)
             live = Live(record, self.runner.find(folder), holding, found=True)
             self.sampler.adopt(live.key, folder, cpus=record.requirement.cpus, gpus=record.gpu_uuids)
-            live.ending = live.attempt.poll()
-            if live.ending is not None:
-                self.sampler.end(live.key, live.ending)
+            self._notice_end(live)
             self.live.add(live)
             log.info("%s: found again, attempt %d", record.lease.job_id, record.lease.attempt)
 

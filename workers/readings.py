@@ -14,7 +14,7 @@ from carbonq.workers.ledger import Part, since
 
 CPU, DRAM = Part(Component.CPU), Part(Component.DRAM)
 SHORTEST_IDLE_S = 0.5  # power over less says little: counters tick
-MOST_POINTS, KEPT_POINTS = 1200, 400  # of each GPU: a curve is made anew from them at each closing
+MOST_POINTS, KEPT_POINTS = 300, 100  # of each GPU: a curve is made anew from them at each closing
 
 Readings = list[tuple[float, float]]
 

@@ -13,7 +13,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +24,11 @@ from carbonq.domain.energy import Component, Provenance
 from carbonq.domain.job import ComponentAccount, NodeAccount
 from carbonq.domain.ports import Meter
 from carbonq.workers import usage
+from carbonq.workers.attribution import Curve
 from carbonq.workers.folder import AttemptFolder
 from carbonq.workers.gpu_energy import GpuPoint, raw_point
 from carbonq.workers.journal import BoundedJournal, read_journal
-from carbonq.workers.ledger import CARBONQ, NodeLedger, User
+from carbonq.workers.ledger import CARBONQ, NodeLedger, Part, User
 from carbonq.workers.readings import CPU, DRAM, Account, CpuModel, NodeReadings, Resumable
 from carbonq.workers.runner import Ending, gpu_readings
 from carbonq.workers.shim import counters, proc
@@ -39,7 +40,8 @@ JOURNAL_S = 10.0
 BURST_S, BURST_POLL_S = 0.13, 0.0007  # a counter's longest usual update period is 100 ms
 LAG_S = 0.3  # a GPU's counter has moved for certain that long after a moment: so late its time is closed
 IDLE_S = 10.0
-LONGEST_STEP_S = 10.0  # of catching up with time during which no worker ran
+MOST_STEPS = 500  # of one closing, as after time during which no worker ran
+GPU_CLOSE_S = 5.0  # a GPU's curve takes milliseconds to make: it is not made anew for each poll, nor within a burst
 TRACE_LINES = 1900  # a trace may have 2,000 segments
 POINT_LINES, EDGE_POINTS = 4000, 700
 
@@ -89,7 +91,7 @@ class Sampler:
         self._watched: dict[str, _Watched] = {}
         self._lock, self._wake, self._stopping = threading.RLock(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._burst_until_s = self._next_read_s = self._next_journal_s = 0.0
+        self._burst_until_s = self._next_read_s = self._next_journal_s = self._next_close_s = 0.0
         self._resume()
         self.ledger.users.setdefault(CARBONQ, User(0, start_s=self.ledger.closed_s))
 
@@ -210,7 +212,8 @@ class Sampler:
                 self._next_read_s = now_s + (self._interval_s if self._watched else self._idle_s)
             else:
                 self._poll_gpus()
-            moved = self._close()
+            is_due = now_s >= self._burst_until_s and (now_s >= self._next_close_s or self._is_awaited())
+            moved = is_due and self._close()
         if now_s >= self._next_journal_s:
             self._write_state()
         if moved:
@@ -222,7 +225,7 @@ class Sampler:
             return BURST_POLL_S
         to_read_s = self._next_read_s - proc.now_s()
         in_use = any(user.gpus for user in self.ledger.users.values())
-        waiting = any(watched.is_ended for watched in self._watched.values())
+        waiting = self._is_awaited()
         return min(to_read_s, self._poll_s) if (in_use and self._gpu_meters) or waiting else to_read_s
 
     def _look_closely(self) -> None:
@@ -275,15 +278,23 @@ class Sampler:
         until_s = min([proc.now_s() - self._lag_s, *self._not_placed()])
         until_s = min(until_s, max((at_s for at_s, _ in self.readings.busy), default=until_s))
         before_s = self.ledger.closed_s
-        while self.ledger.closed_s < until_s:
-            self._step(min(until_s, self.ledger.closed_s + LONGEST_STEP_S))
-        return self.ledger.closed_s > before_s
-
-    def _step(self, until_s: float) -> None:
+        if until_s <= before_s:
+            return False
         curves = self.readings.curves()
+        step_s = max(self._interval_s, (until_s - before_s) / MOST_STEPS)
+        while self.ledger.closed_s < until_s:
+            self._step(min(until_s, self.ledger.closed_s + step_s), curves)
+        self.readings.forget(until_s, curves)
+        self._next_close_s = proc.now_s() + (GPU_CLOSE_S if self._gpu_meters else 0.0)
+        return True
+
+    def _is_awaited(self) -> bool:
+        """Whether an attempt has ended whose time is not closed yet."""
+        return any(watched.is_ended and not self.is_settled(key) for key, watched in self._watched.items())
+
+    def _step(self, until_s: float, curves: Mapping[Part, Curve]) -> None:
         idle_w = self.readings.idle_w(curves, self.ledger.closed_s, until_s)
         self.ledger.close(until_s, curves, self.readings.busy_s(), idle_w)
-        self.readings.forget(until_s, curves)
         for key, watched in self._watched.items():
             user = self.ledger.users[key]
             moment_s = until_s if user.end_s is None else min(until_s, user.end_s)
