@@ -121,7 +121,7 @@ class Leaser:
             self.sampler.begin(folder.path.name, folder, cpus=holding.cpus, gpus=holding.gpu_uuids)
             record, attempt = self.starter.start(grant, record, folder)
         except (CarbonqError, OSError) as error:
-            self.sampler.abandon(folder.path.name)
+            self.sampler.forget(folder.path.name)
             inventory.give_back(holding)
             folder.remove()
             self._refuse(grant, _refusal(error))

@@ -39,9 +39,10 @@ FILE = "node.json"
 JOURNAL_S = 10.0
 BURST_S, BURST_POLL_S = 0.13, 0.0007  # a counter's longest usual update period is 100 ms
 LAG_S = 0.3  # a GPU's counter has moved for certain that long after a moment: so late its time is closed
+HOLD_S = 2.0  # how long all else waits for a start to be known: on a full disk it may never be written
 IDLE_S = 10.0
 MOST_STEPS = 500  # of one closing, as after time during which no worker ran
-GPU_CLOSE_S = 5.0  # a GPU's curve takes milliseconds to make: it is not made anew for each poll, nor within a burst
+GPU_CLOSE_S, BUSY_CLOSE_S = 5.0, 0.5  # a GPU's curve takes milliseconds to make: it is not made anew for each poll
 TRACE_LINES = 1900  # a trace may have 2,000 segments
 POINT_LINES, EDGE_POINTS = 4000, 700
 
@@ -91,13 +92,17 @@ class Sampler:
         self._watched: dict[str, _Watched] = {}
         self._lock, self._wake, self._stopping = threading.RLock(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._burst_until_s = self._next_read_s = self._next_journal_s = self._next_close_s = 0.0
+        self._burst_until_s = self._next_read_s = self._next_journal_s = self._closed_at_s = 0.0
         self._resume()
         self.ledger.users.setdefault(CARBONQ, User(0, start_s=self.ledger.closed_s))
 
     # what the agent asks for
 
     def start(self) -> None:
+        """Call once every attempt that was found is adopted: whoever a predecessor left in the account besides is gone."""
+        with self._lock:
+            for name in self.ledger.users.keys() - self._watched.keys() - {CARBONQ}:
+                del self.ledger.users[name]
         self._thread.start()
 
     def stop(self) -> None:
@@ -108,14 +113,14 @@ class Sampler:
             self._thread.join()
 
     def begin(self, key: str, folder: AttemptFolder, *, cpus: int, gpus: tuple[str, ...]) -> None:
-        """An attempt is about to start. Until its start is known no time is closed beyond this moment."""
+        """An attempt is about to start. Until its start is known, or a while has passed, no time is closed beyond this moment."""
         with self._lock:
             self.ledger.users[key] = User(cpus, gpus, start_s=proc.now_s())
             self._watched[key] = _Watched.of(folder)
             self._look_closely()
 
-    def abandon(self, key: str) -> None:
-        """It did not start after all."""
+    def forget(self, key: str) -> None:
+        """Its account is written down elsewhere, or it did not start after all."""
         with self._lock:
             self.ledger.users.pop(key, None)
             self._watched.pop(key, None)
@@ -141,6 +146,7 @@ class Sampler:
                 return
             watched.is_ended = True
             self._place(user, watched, ending.started_s)
+            watched.is_placed = True  # one that never started has no start to wait for
             user.end_s = max(user.start_s, ending.ended_s if ending.ended_s is not None else proc.now_s())
             if ending.cpu_s is not None:
                 user.cpu_readings.append((user.end_s, ending.cpu_s))
@@ -165,10 +171,6 @@ class Sampler:
             for uuid, *fields in read_journal(watched.points.path):
                 points.setdefault(uuid, []).append(GpuPoint(*fields))
             return Account(dict(user.shares), dict(self.readings.methods), points, trace, tuple(user.flags))
-
-    def forget(self, key: str) -> None:
-        """Its account is written down elsewhere."""
-        self.abandon(key)
 
     def node_account(self) -> NodeAccount:
         with self._lock:
@@ -212,8 +214,7 @@ class Sampler:
                 self._next_read_s = now_s + (self._interval_s if self._watched else self._idle_s)
             else:
                 self._poll_gpus()
-            is_due = now_s >= self._burst_until_s and (now_s >= self._next_close_s or self._is_awaited())
-            moved = is_due and self._close()
+            moved = self._is_close_due(now_s) and self._close()
         if now_s >= self._next_journal_s:
             self._write_state()
         if moved:
@@ -285,8 +286,16 @@ class Sampler:
         while self.ledger.closed_s < until_s:
             self._step(min(until_s, self.ledger.closed_s + step_s), curves)
         self.readings.forget(until_s, curves)
-        self._next_close_s = proc.now_s() + (GPU_CLOSE_S if self._gpu_meters else 0.0)
+        self._closed_at_s = proc.now_s()
         return True
+
+    def _is_close_due(self, now_s: float) -> bool:
+        """At each look where that is cheap. With GPUs not within a burst, unless bursts follow each other without a pause."""
+        if not self._gpu_meters:
+            return True
+        since_s = now_s - self._closed_at_s
+        is_calm = now_s >= self._burst_until_s or since_s >= BUSY_CLOSE_S
+        return is_calm and (since_s >= GPU_CLOSE_S or self._is_awaited())
 
     def _is_awaited(self) -> bool:
         """Whether an attempt has ended whose time is not closed yet."""
@@ -303,8 +312,9 @@ class Sampler:
 
     def _not_placed(self) -> Iterable[float]:
         for key, watched in self._watched.items():
-            if not watched.is_placed:
-                yield self.ledger.users[key].start_s
+            start_s = self.ledger.users[key].start_s
+            if not watched.is_placed and proc.now_s() - start_s < HOLD_S:
+                yield start_s
 
     # what outlives this process
 
